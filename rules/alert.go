@@ -1,0 +1,90 @@
+package rules
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// An Alert is one finding: a sentence with its evidence. It owns its memory and names everything, so that a collector
+// shows it without a decoder. Its JSON form is the contract of --alerts: fields are added, never changed. It is not
+// changed once made; what people do to it (acknowledge, note, release) is the collector's.
+type Alert struct {
+	ID         string    `json:"id"`
+	Rule       string    `json:"rule"`
+	Title      string    `json:"title"` // one sentence: who did what to whom, when, what was learned, why it matters
+	Severity   Severity  `json:"severity"`
+	Techniques []string  `json:"techniques"` // ATT&CK for ICS ids, v19
+	First      time.Time `json:"first"`      // packet time, UTC
+	Last       time.Time `json:"last"`
+	Count      uint64    `json:"count"` // how many events it stands for
+	Client     string    `json:"client,omitempty"`
+	Server     string    `json:"server,omitempty"`
+	Station    *uint32   `json:"station,omitempty"`
+	Proto      string    `json:"proto,omitempty"`
+	Code       *uint16   `json:"code,omitempty"`
+	Name       string    `json:"name,omitempty"`
+	Points     []Point   `json:"points,omitempty"` // at most 32
+	Learned    string    `json:"learned,omitempty"`
+	Observed   string    `json:"observed,omitempty"`
+	Score      Score     `json:"score"`
+	Frames     []uint64  `json:"frames,omitempty"` // first and latest ten, in replay
+	Evidence   *Evidence `json:"evidence,omitempty"`
+	Incident   string    `json:"incident,omitempty"`
+}
+
+// A Point is a point of an alert, in the words of the event contract.
+type Point struct {
+	Kind    string     `json:"kind"`
+	Addr    uint32     `json:"addr"`
+	N       uint32     `json:"n"`
+	Value   *float64   `json:"value,omitempty"` // absent too where JSON has no number for it
+	Quality string     `json:"quality,omitempty"`
+	Time    *time.Time `json:"time,omitempty"`
+}
+
+// Score says why an alert ranks as it does; each member is 0 to 1.
+type Score struct {
+	Impact     float64 `json:"impact"`
+	Novelty    float64 `json:"novelty"`
+	Confidence float64 `json:"confidence"`
+}
+
+// Evidence names a capture file that holds the frames of an alert.
+type Evidence struct {
+	File   string `json:"file"`
+	SHA256 string `json:"sha256"`
+}
+
+// Severity is how bad a finding is. The zero value is the least.
+type Severity uint8
+
+// The severities.
+const (
+	Notice Severity = iota
+	Low
+	Medium
+	High
+	Critical
+)
+
+var severityNames = [...]string{"notice", "low", "medium", "high", "critical"}
+
+// SeverityNames returns the words, least first.
+func SeverityNames() []string { return severityNames[:] }
+
+func (s Severity) String() string { return severityNames[s] }
+
+// MarshalText gives the word.
+func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText takes a word; any other is an error that names the right ones.
+func (s *Severity) UnmarshalText(text []byte) error {
+	for i, name := range severityNames {
+		if name == string(text) {
+			*s = Severity(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown severity %q; it is one of %s", text, strings.Join(severityNames[:], ", "))
+}

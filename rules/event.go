@@ -1,0 +1,152 @@
+// Package rules holds the nouns of judgement: what a rule may look at (Event), what it says (Alert), and how bad it is
+// (Severity). Subpackages read rule text (lang), run rules (engine), ship the built-in rules (pack) and carry records
+// to the collector (batch).
+//
+// Nothing here reads a clock, a file or a socket, and nothing here logs. Time is packet time.
+package rules
+
+import (
+	"net/netip"
+
+	"github.com/roje-ot/roje/protocols"
+)
+
+// An Event is one thing that was seen on the wire, in context: all that a rule may look at. It is valid for the
+// duration of one call; what outlives it copies.
+type Event struct {
+	What  What
+	At    int64  // Unix nanoseconds of the packet
+	Frame uint64 // 1-based number of the packet in the capture, or since start
+	Flow  Flow
+	Msg   *protocols.Message // set for Message and Unframed; nil otherwise
+	Facts Facts
+}
+
+// What tells the kinds of events apart.
+type What uint8
+
+// The kinds of events.
+const (
+	Message    What = iota // a protocol message, as in the event contract
+	Unframed               // bytes on a decoded connection that belong to no frame; Msg has Proto, From, Faults and Raw
+	Connection             // a TCP connection attempt; Flow.Outcome says how it went on
+	ARP                    // an ARP packet: Client is the sender, Server the target
+	Gap                    // bytes that the capture did not hold
+)
+
+var whatNames = [...]string{"message", "unframed", "connection", "arp", "gap"}
+
+func (w What) String() string { return whatNames[w] }
+
+// WhatNames returns the words of the kinds of events.
+func WhatNames() []string { return whatNames[:] }
+
+// A Flow is who talks to whom. Client is the master, the controlling station, or who opened a connection.
+type Flow struct {
+	Client, Server       netip.AddrPort // for ARP the ports are 0
+	ClientMAC, ServerMAC MAC
+	Transport            Transport
+	Outcome              Outcome   // of a Connection
+	VLANs                [2]uint16 // outer first
+	NVLAN                uint8
+	Conn                 uint64 // number of the connection, unique in one run; 0 where there is none
+}
+
+// A MAC is a link-layer address; all zero where it is not known.
+type MAC [6]byte
+
+const hexDigits = "0123456789abcdef"
+
+// Append appends m as "00:11:22:33:44:55".
+func (m MAC) Append(dst []byte) []byte {
+	for i, b := range m {
+		if i > 0 {
+			dst = append(dst, ':')
+		}
+		dst = append(dst, hexDigits[b>>4], hexDigits[b&15])
+	}
+	return dst
+}
+
+func (m MAC) String() string { return string(m.Append(nil)) }
+
+// Transport is the layer below a protocol.
+type Transport uint8
+
+// The transports.
+const (
+	TCP Transport = iota
+	UDP
+)
+
+func (t Transport) String() string { return [...]string{"tcp", "udp"}[t] }
+
+// Outcome is how a connection attempt went on.
+type Outcome uint8
+
+// The outcomes. Each is one event of its own: an accepted connection gives Attempted, then Accepted.
+const (
+	Attempted Outcome = iota // SYN
+	Accepted                 // SYN answered by SYN and ACK
+	Refused                  // SYN answered by RST
+)
+
+var outcomeNames = [...]string{"attempted", "accepted", "refused"}
+
+func (o Outcome) String() string { return outcomeNames[o] }
+
+// Facts is what the baseline and the asset memory know of an event. Phase Off means that nothing is known and that
+// Novel and the learned figures mean nothing.
+type Facts struct {
+	Phase Phase
+	Novel Novel
+
+	ClientServes  bool // the client's host has itself answered as a server of a control protocol
+	ClientCommand bool // the client has commanded or written before, in learning
+	LinkWrites    bool // the link was learned with writes or commands, not as read-only
+
+	Masters       int     // how many clients were learned for this server
+	Writers       int     // how many clients were learned to write or command this server
+	CommandPoints int     // most distinct points commanded on this server within 60 s, as learned
+	Low, High     float64 // learned range of the commanded value, if Ranged
+	Ranged        bool
+	Days          float64 // how long this link was learned, days
+}
+
+// Phase is the state of a baseline.
+type Phase uint8
+
+// The phases.
+const (
+	Off Phase = iota
+	Learn
+	Enforce
+)
+
+var phaseNames = [...]string{"off", "learn", "enforce"}
+
+func (p Phase) String() string { return phaseNames[p] }
+
+// Novel is the set of what the baseline has not learned. It is empty unless the phase is Enforce and the baseline has
+// learned something at all.
+type Novel uint32
+
+// The novelties.
+const (
+	NewClient  Novel = 1 << iota // the client has never been a client of a control protocol
+	NewServer                    // the server has never been a server
+	NewLink                      // this client, server and protocol
+	NewStation                   // this station address on the link
+	NewOp                        // this operation of this station on the link
+	NewPoint                     // a point that was never read or reported
+	NewTarget                    // a point that was never commanded or written
+	NewWriter                    // the first write or command of this client to this server
+	NewValue                     // a commanded value outside the learned range with its margin
+	NewBinding                   // an address used with another MAC than learned
+	NewDevice                    // a host never seen
+)
+
+var novelNames = [...]string{"new_client", "new_server", "new_link", "new_station", "new_op", "new_point", "new_target", "new_writer", "new_value", "new_binding", "new_device"}
+
+// NovelNames returns the rule words of the novelties, by bit.
+func NovelNames() []string { return novelNames[:] }
