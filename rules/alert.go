@@ -2,8 +2,11 @@ package rules
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
+
+	"github.com/roje-ot/roje/protocols"
 )
 
 // An Alert is one finding: a sentence with its evidence. It owns its memory and names everything, so that a collector
@@ -87,4 +90,29 @@ func (s *Severity) UnmarshalText(text []byte) error {
 		}
 	}
 	return fmt.Errorf("unknown severity %q; it is one of %s", text, strings.Join(severityNames[:], ", "))
+}
+
+// MaxPoints is how many points an alert or a ledger record carries.
+const MaxPoints = 32
+
+// PointsOf copies the first MaxPoints points of m in the words of the event contract.
+func PointsOf(m *protocols.Message) []Point {
+	var points []Point
+	for i := range m.Points[:min(len(m.Points), MaxPoints)] {
+		p := &m.Points[i]
+		out := Point{Kind: p.Kind.String(), Addr: p.Addr, N: p.N}
+		if p.Has&protocols.HasValue != 0 && !math.IsNaN(p.Value) && !math.IsInf(p.Value, 0) {
+			v := p.Value
+			out.Value = &v
+		}
+		if p.Has&protocols.HasQuality != 0 {
+			out.Quality = p.Quality.String()
+		}
+		if p.Has&protocols.HasTime != 0 {
+			t := time.Unix(0, p.Time).UTC()
+			out.Time = &t
+		}
+		points = append(points, out)
+	}
+	return points
 }

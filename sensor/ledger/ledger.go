@@ -1,0 +1,196 @@
+// Package ledger keeps the record of control actions: one record per action of an operator or a program, across the
+// protocols, with what became of it. A Modbus write and its answer, a DNP3 SELECT and OPERATE and their status, a 104
+// select, execute, confirmation, return information and termination are one record each.
+//
+// Every action ends in an outcome. Where bytes of its connection were lost while it was open and no answer was seen,
+// the outcome is UnknownGap, never a false Timeout.
+//
+// All time is packet time. A Ledger is used by one goroutine.
+package ledger
+
+import (
+	"net/netip"
+
+	"github.com/roje-ot/roje/protocols"
+	"github.com/roje-ot/roje/rules"
+)
+
+// Config bounds a Ledger. The zero value works.
+type Config struct {
+	Timeout int64 // nanoseconds without an answer after which an action has timed out; 0 means 10 s
+	Effect  int64 // nanoseconds to wait for return information and termination after the confirmation; 0 means 5 s
+	Open    int   // actions open at once; the oldest is closed as UnknownGap beyond; 0 means 4096
+}
+
+func (c Config) orDefaults() Config {
+	if c.Timeout == 0 {
+		c.Timeout = 10e9
+	}
+	if c.Effect == 0 {
+		c.Effect = 5e9
+	}
+	if c.Open == 0 {
+		c.Open = 4096
+	}
+	return c
+}
+
+// A Ledger follows the control actions of all connections.
+type Ledger struct {
+	cfg   Config
+	emit  func(*Record)
+	open  map[key][]*action
+	order []*action // by the time they were opened; closed ones are dropped lazily
+	count int
+	now   int64
+	next  int64 // no open action can expire before
+}
+
+// New returns a ledger that hands each finished record to emit, which must not keep it.
+func New(cfg Config, emit func(*Record)) *Ledger {
+	return &Ledger{cfg: cfg.orDefaults(), emit: emit, open: map[key][]*action{}}
+}
+
+// A key finds the open actions that a message may belong to. It leaves out the client's port: a redundant connection
+// or a reconnect goes on with the same action.
+type key struct {
+	proto          *protocols.Protocol
+	client, server netip.Addr
+	port           uint16
+	station        uint32
+}
+
+func keyOf(e *rules.Event) key {
+	return key{e.Msg.Proto, e.Flow.Client.Addr(), e.Flow.Server.Addr(), e.Flow.Server.Port(), e.Msg.Station}
+}
+
+// Take looks at one event. Events that have to do with no control action cost a table look-up and allocate nothing.
+func (l *Ledger) Take(e *rules.Event) {
+	l.now = e.At
+	if l.count > 0 && e.At >= l.next {
+		l.expire()
+	}
+	switch e.What {
+	case rules.Gap, rules.Unframed:
+		l.gap(e.Flow.Conn)
+	case rules.Message:
+		if follow := followers[e.Msg.Proto.Name]; follow != nil {
+			follow(l, e)
+		}
+	}
+}
+
+// followers is how each protocol's messages move an action on.
+var followers = map[string]func(*Ledger, *rules.Event){
+	"modbus": (*Ledger).modbus,
+	"dnp3":   (*Ledger).dnp3,
+	"iec104": (*Ledger).iec104,
+}
+
+// Flush closes what is still open, at the end of the captures: what had its confirmation keeps it, the rest is unknown.
+func (l *Ledger) Flush() {
+	for _, a := range l.order {
+		if !a.closed {
+			l.close(a, a.settled(UnknownGap))
+		}
+	}
+	l.order = nil
+}
+
+// begin opens an action for the request e.
+func (l *Ledger) begin(e *rules.Event, model Model) *action {
+	if l.count >= l.cfg.Open {
+		l.evict()
+	}
+	k := keyOf(e)
+	a := newAction(k, e, model)
+	l.open[k] = append(l.open[k], a)
+	l.order = append(l.order, a)
+	l.count++
+	l.wait(a, l.cfg.Timeout)
+	return a
+}
+
+// wait moves a's deadline to after from now.
+func (l *Ledger) wait(a *action, after int64) {
+	a.deadline = l.now + after
+	if l.count == 1 || a.deadline < l.next {
+		l.next = a.deadline
+	}
+}
+
+// find returns the newest open action of e's station that match accepts.
+func (l *Ledger) find(e *rules.Event, match func(*action) bool) *action {
+	if l.count == 0 {
+		return nil
+	}
+	list := l.open[keyOf(e)]
+	for i := len(list) - 1; i >= 0; i-- {
+		if match(list[i]) {
+			return list[i]
+		}
+	}
+	return nil
+}
+
+// close ends a with an outcome and hands its record out.
+func (l *Ledger) close(a *action, o Outcome) {
+	a.closed = true
+	list := l.open[a.key]
+	for i, other := range list {
+		if other == a {
+			list = append(list[:i], list[i+1:]...)
+			break
+		}
+	}
+	if len(list) == 0 {
+		delete(l.open, a.key)
+	} else {
+		l.open[a.key] = list
+	}
+	l.count--
+	a.record.Outcome = o
+	l.emit(a.finish())
+}
+
+func (l *Ledger) evict() {
+	for len(l.order) > 0 {
+		a := l.order[0]
+		l.order = l.order[1:]
+		if !a.closed {
+			l.close(a, a.settled(UnknownGap))
+			return
+		}
+	}
+}
+
+// expire closes what has waited long enough, and finds the next deadline.
+func (l *Ledger) expire() {
+	l.next = 1<<63 - 1
+	live := l.order[:0]
+	for _, a := range l.order {
+		switch {
+		case a.closed:
+			continue
+		case a.deadline <= l.now:
+			l.close(a, a.settled(Timeout))
+			continue
+		}
+		l.next = min(l.next, a.deadline)
+		live = append(live, a)
+	}
+	clear(l.order[len(live):])
+	l.order = live
+}
+
+// gap marks every open action of a connection: an answer may have been among the lost bytes.
+func (l *Ledger) gap(conn uint64) {
+	if l.count == 0 {
+		return
+	}
+	for _, a := range l.order {
+		if !a.closed && a.conn == conn {
+			a.gap = true
+		}
+	}
+}
