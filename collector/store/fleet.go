@@ -1,0 +1,67 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Fleet is the sensors, their certificates, and the tokens by which they join.
+type Fleet interface {
+	// CreateToken keeps a token's hash. ErrExists: the id is taken.
+	CreateToken(ctx context.Context, s Scope, t Token) error
+	// Enrol uses the token up and records the sensor with its certificate, in one transaction. The errors say whether the
+	// token is unknown, used or expired, all of them ErrToken.
+	Enrol(ctx context.Context, s Scope, token string, secret [32]byte, sensor Sensor, cert Cert, at time.Time) error
+	// AddCert records another certificate of a sensor.
+	AddCert(ctx context.Context, s Scope, cert Cert) error
+	// FindCert returns a certificate of a sensor by its key (batch.KeyID), the one that expires last.
+	FindCert(ctx context.Context, s Scope, sensor, key string) (Cert, error)
+	// Token returns a token, used or not.
+	Token(ctx context.Context, s Scope, id string) (Token, error)
+
+	Sensors(ctx context.Context, s Scope) ([]Sensor, error)
+	GetSensor(ctx context.Context, s Scope, id string) (Sensor, error)
+	// Seen records that a sensor was heard of. It is not durable at once.
+	Seen(ctx context.Context, s Scope, sensor string, at time.Time) error
+	// Deny refuses a sensor from now on, with all its certificates; Allow takes that back.
+	Deny(ctx context.Context, s Scope, sensor, who string, at time.Time) error
+	Allow(ctx context.Context, s Scope, sensor, who string, at time.Time) error
+}
+
+// A Token lets one sensor join. The secret itself is never kept.
+type Token struct {
+	ID      string
+	Secret  [32]byte // SHA-256 of the secret
+	Site    string   // name that the sensor gets; "" is the one it asks for
+	Who     string
+	Created time.Time
+	Expires time.Time
+	Used    *time.Time // nil while it can be used
+	Sensor  string     // who used it
+}
+
+// A Sensor is one that joined.
+type Sensor struct {
+	ID       string          `json:"id"`
+	Name     string          `json:"name"`
+	Enrolled time.Time       `json:"enrolled"`
+	Seen     *time.Time      `json:"seen,omitempty"` // when it was last heard of
+	Serial   string          `json:"serial"`         // of its latest certificate, hex
+	Expires  time.Time       `json:"expires"`        // its latest certificate
+	Denied   *time.Time      `json:"denied,omitempty"`
+	Health   json.RawMessage `json:"health,omitempty"` // batch.Health, the latest
+	Alerts   int             `json:"alerts"`           // how many alerts of it are stored
+	Lost     uint64          `json:"lost"`             // records that it said it had to drop
+	Gaps     int             `json:"gaps"`             // runs of missing numbers
+}
+
+// A Cert is a certificate that the collector's CA gave to a sensor.
+type Cert struct {
+	Sensor  string
+	Serial  string // hex
+	Key     string // batch.KeyID of Public
+	Public  []byte // Ed25519
+	Issued  time.Time
+	Expires time.Time
+}

@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// A Role is what a user may do; what that means is decided where it is asked.
+type Role string
+
+// The roles.
+const (
+	Viewer  Role = "viewer"
+	Analyst Role = "analyst"
+	Admin   Role = "admin"
+	CERT    Role = "cert" // reads what was released, by TAXII, and nothing else
+)
+
+// A User is a person, or a program that reads for one.
+type User struct {
+	Name       string     `json:"name"`
+	Role       Role       `json:"role"`
+	Hash       string     `json:"-"` // argon2id, in the usual $argon2id$ form
+	MustChange bool       `json:"must_change"`
+	Disabled   bool       `json:"disabled"`
+	Created    time.Time  `json:"created"`
+	SignedIn   *time.Time `json:"signed_in,omitempty"`
+	Language   string     `json:"language,omitempty"`
+}
+
+// Users is who may sign in.
+type Users interface {
+	// PutUser makes or replaces a user; who did it is recorded as an act.
+	PutUser(ctx context.Context, s Scope, u User, who string, at time.Time) error
+	GetUser(ctx context.Context, s Scope, name string) (User, error)
+	ListUsers(ctx context.Context, s Scope) ([]User, error)
+	// SignedIn records a sign-in.
+	SignedIn(ctx context.Context, s Scope, name string, at time.Time) error
+}
+
+// Sessions keeps sign-ins under the hash of their token. It fits github.com/alexedwards/scs/v2's Store.
+type Sessions interface {
+	Find(token string) (data []byte, found bool, err error)
+	Commit(token string, data []byte, expiry time.Time) error
+	Delete(token string) error
+	// Prune forgets the sessions that ended before now.
+	Prune(now time.Time) error
+}
