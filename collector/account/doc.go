@@ -1,0 +1,10 @@
+// Package account is who may do what: passwords, sign-in, sessions, and the table of routes with the roles each needs.
+//
+//	request ──▸ headers ──▸ cross-origin check ──▸ session ──▸ route ──▸ door: who is it? ──▸ role ──▸ handler
+//
+// Every address of the collector is a Route that names its Door (how one shows who one is) and the roles it is for. A
+// Route without roles is for nobody, and an address that is no Route does not exist: nothing is open by omission.
+//
+// A viewer reads; an analyst also judges, releases and retracts; an admin also keeps users and sensors; a cert account
+// reads released objects over TAXII and nothing else, and no other role does that.
+package account

@@ -1,0 +1,172 @@
+// Package api is the collector's interface for programs: alerts and sensors in JSON, a description of both in OpenAPI,
+// the figures for Prometheus, and whether the collector lives.
+//
+// The parameters of a call and the shape of its answer are each said once, in a table and in a Go type; the OpenAPI
+// document is made from these.
+package api
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/roje-ot/roje/collector/account"
+	"github.com/roje-ot/roje/collector/store"
+)
+
+// A Server answers the calls. Any goroutine may use it.
+type Server struct {
+	Store   store.Store
+	Scope   store.Scope
+	Logger  *slog.Logger
+	Metrics http.Handler // of /metrics
+}
+
+// A call is a row of the interface.
+type call struct {
+	path, id, about string
+	params          []param
+	answer          any // a value of the answer's type
+	serve           func(*Server, http.ResponseWriter, *http.Request)
+}
+
+// calls are all of them but the document itself.
+func calls() []call {
+	return []call{
+		{"/api/v1/alerts", "listAlerts", "Alerts, newest first by arrival, a page at a time.", listParams, alertPage{}, (*Server).alerts},
+		{"/api/v1/alerts/{id}", "getAlert", "One alert.", nil, store.Alert{}, (*Server).alert},
+		{"/api/v1/sensors", "listSensors", "Every sensor with its health.", nil, sensorList{}, (*Server).sensors},
+	}
+}
+
+// Routes lists the addresses of the server.
+func (s *Server) Routes() []account.Route {
+	var routes []account.Route
+	for _, c := range calls() {
+		routes = append(routes, account.Route{Pattern: "GET " + c.path, Door: account.API, Roles: account.Readers,
+			Handler: func(w http.ResponseWriter, r *http.Request) { c.serve(s, w, r) }})
+	}
+	return append(routes,
+		account.Route{Pattern: "GET /api/v1/openapi.json", Door: account.Open, Handler: s.document},
+		account.Route{Pattern: "/api/", Door: account.API, Roles: account.Readers, Handler: func(w http.ResponseWriter, _ *http.Request) {
+			fail(w, http.StatusNotFound, "there is no such call; see /api/v1/openapi.json")
+		}},
+		account.Route{Pattern: "GET /metrics", Door: account.Local, Roles: account.Readers, Handler: s.Metrics.ServeHTTP},
+		account.Route{Pattern: "GET /healthz", Door: account.Open, Handler: func(w http.ResponseWriter, _ *http.Request) {
+			send(w, map[string]string{"status": "ok"})
+		}},
+		account.Route{Pattern: "GET /readyz", Door: account.Open, Handler: s.ready},
+	)
+}
+
+type alertPage struct {
+	Alerts []store.Alert `json:"alerts"`
+	Next   string        `json:"next,omitempty"` // pass it as cursor for the next page; absent after the last
+}
+
+type sensorList struct {
+	Sensors []store.Sensor `json:"sensors"`
+}
+
+func (s *Server) alerts(w http.ResponseWriter, r *http.Request) {
+	q, err := parse(r.URL.Query(), listParams)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	alerts, next, err := s.Store.ListAlerts(r.Context(), s.Scope, q.filter, q.cursor, q.limit)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	if alerts == nil {
+		alerts = []store.Alert{}
+	}
+	send(w, alertPage{alerts, next})
+}
+
+func (s *Server) alert(w http.ResponseWriter, r *http.Request) {
+	a, err := s.Store.GetAlert(r.Context(), s.Scope, r.PathValue("id"))
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	send(w, a)
+}
+
+func (s *Server) sensors(w http.ResponseWriter, r *http.Request) {
+	sensors, err := s.Store.Sensors(r.Context(), s.Scope)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	if sensors == nil {
+		sensors = []store.Sensor{}
+	}
+	send(w, sensorList{sensors})
+}
+
+func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
+	if err := s.Store.Ready(r.Context()); err != nil {
+		s.Logger.Error("not ready", "err", err)
+		fail(w, http.StatusServiceUnavailable, "the store is not ready")
+		return
+	}
+	send(w, map[string]string{"status": "ready"})
+}
+
+// broken answers an error of the store.
+func (s *Server) broken(w http.ResponseWriter, r *http.Request, err error) {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		fail(w, http.StatusNotFound, "not found")
+	case errors.Is(err, store.ErrCursor):
+		fail(w, http.StatusBadRequest, "cursor is not one that this list gave out")
+	default:
+		s.Logger.Error("api", "path", r.URL.Path, "err", err)
+		fail(w, http.StatusInternalServerError, "the store could not be read")
+	}
+}
+
+func send(w http.ResponseWriter, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.Encode(body)
+}
+
+func fail(w http.ResponseWriter, status int, why string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(map[string]string{"error": why})
+}
+
+// parse reads parameters; one that is not in the table is an error, so that a misspelt filter does not show everything.
+func parse(form url.Values, params []param) (*query, error) {
+	q := &query{limit: limitDefault}
+	for name, values := range form {
+		i := slices.IndexFunc(params, func(p param) bool { return p.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("unknown parameter %q; there are %s", name, names(params))
+		}
+		if text := strings.Join(values, ","); text != "" {
+			if err := params[i].set(q, text); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+		}
+	}
+	return q, nil
+}
+
+func names(params []param) string {
+	var out []string
+	for _, p := range params {
+		out = append(out, p.name)
+	}
+	return strings.Join(out, ", ")
+}
