@@ -1,0 +1,158 @@
+package iec104
+
+import (
+	"time"
+
+	"github.com/roje-ot/roje/protocols"
+)
+
+// Sequence numbers count modulo 32768 (60870-5-104 clause 5.1).
+const (
+	seqMask   = 0x7fff
+	defaultK  = 12                    // clause 5.5: I frames that may wait for their acknowledgement
+	defaultT1 = int64(15) * 1e9       // clause 5.2: how long they may wait, in nanoseconds
+	skew      = 50 * time.Millisecond // by which capture may have swapped the two directions
+	remember  = 32                    // send times kept; more than any k in use lets wait
+)
+
+func sendNumber(b []byte) uint16    { return uint16(b[2])>>1 | uint16(b[3])<<7 }
+func receiveNumber(b []byte) uint16 { return uint16(b[4])>>1 | uint16(b[5])<<7 }
+
+// ahead is how far a is ahead of b, negative if it is behind.
+func ahead(a, b uint16) int { return int(int16((a-b)<<1) >> 1) }
+
+// An end is what is known of one end of the connection: where its stream stands and what it counted.
+type end struct {
+	synced bool // the next octet begins a frame
+	deep   bool // octets were skipped since the stream began or was broken
+
+	hasNS  bool
+	lastNS uint16
+
+	counts bool   // next is known
+	next   uint16 // V(S): the number of the next I frame
+	stray  uint16 // the number behind an I frame that was out of sequence
+	since  uint16 // first I frame after numbers became known
+	lone   bool   // stray means something
+
+	acks  bool   // ack is known
+	ack   uint16 // the last N(R) that this end sent
+
+	early   bool   // this end acknowledged frames that the other had not been seen to send:
+	earlyNR uint16 // with this number
+	earlyAt int64  // at this time
+
+	sent [remember]int64 // when I frame number n arrived, at n % remember
+
+	transfer transfer
+	asked    [3]int64 // arrival of STARTDT, STOPDT and TESTFR act not yet confirmed, or 0
+}
+
+// lost forgets what cannot be relied on when octets of an end are missing.
+func (e *end) lost() {
+	*e = end{hasNS: e.hasNS, lastNS: e.lastNS}
+}
+
+// sentI checks and counts an I frame of dir.
+func (d *decoder) sentI(dir protocols.Dir, ns uint16, at int64) (f protocols.Faults) {
+	e, o := &d.ends[dir], &d.ends[dir.Other()]
+	switch {
+	case !e.counts:
+		e.counts, e.since, e.next = true, ns, (ns+1)&seqMask
+	case ns == e.next:
+		e.next, e.lone = (ns+1)&seqMask, false
+	case e.lone && ns == e.stray: // the sender goes on from there: that is where it stands
+		e.next, e.since, e.lone = (ns+1)&seqMask, ns, false
+	default:
+		f |= protocols.BadSequence
+		e.stray, e.lone = (ns+1)&seqMask, true
+	}
+	e.hasNS, e.lastNS = true, ns
+	e.sent[ns%remember] = at
+	if o.early {
+		if ahead(ns, o.earlyNR) < 0 && at-o.earlyAt > int64(skew) {
+			f |= protocols.BadSequence // acknowledged before it was sent
+		}
+		o.early = ahead(o.earlyNR, e.next) > 0
+	}
+	if waiting := ahead(e.next, o.ack); o.acks && f == 0 && waiting > d.k && ahead(o.ack, e.since) >= 0 {
+		d.k = waiting // say it once: the stations may have agreed on more
+		f |= protocols.WindowExceeded
+	}
+	return f
+}
+
+// acked checks and counts the N(R) that dir sends.
+func (d *decoder) acked(dir protocols.Dir, nr uint16, at int64) (f protocols.Faults) {
+	e, o := &d.ends[dir], &d.ends[dir.Other()]
+	before := e.ack
+	if e.acks && ahead(nr, before) < 0 {
+		return protocols.BadSequence
+	}
+	known := e.acks
+	e.acks, e.ack = true, nr
+	if !o.counts {
+		return 0
+	}
+	switch n := ahead(nr, o.next); {
+	case n > d.k:
+		return protocols.BadSequence // acknowledges what nobody sent
+	case n > 0: // perhaps on its way to the sensor
+		if !e.early {
+			e.early, e.earlyNR, e.earlyAt = true, nr, at
+		}
+		return 0
+	}
+	if known && nr != before && ahead(before, o.since) >= 0 && ahead(o.next, before) <= remember {
+		if wait := at - o.sent[before%remember]; wait > d.t1 {
+			d.t1 = wait
+			f |= protocols.WindowExceeded
+		}
+	}
+	return f
+}
+
+// A phase is how far data transfer is started (clause 5.3).
+type phase uint8
+
+const (
+	unknownPhase phase = iota
+	starting           // STARTDT act was seen, its con not yet
+	started
+	stopping // STOPDT act was seen
+	stopped
+)
+
+// turned follows data transfer with a U frame of dir.
+func (d *decoder) turned(dir protocols.Dir, u uKind) {
+	switch u {
+	case startAct:
+		if d.phase == stopped || d.phase == unknownPhase && !d.sawI {
+			d.phase, d.actor, d.replied = starting, dir, false
+		}
+	case startCon:
+		d.phase = started
+	case stopAct:
+		d.phase, d.actor = stopping, dir
+	case stopCon:
+		d.phase = stopped
+	}
+}
+
+// mayTransfer says whether dir may send an I frame now, as far as that is sure: the starter is only at fault once the
+// other end has said something else than the confirmation.
+func (d *decoder) mayTransfer(dir protocols.Dir) bool {
+	switch d.phase {
+	case starting:
+		if dir != d.actor {
+			d.replied = true
+			return false
+		}
+		return !d.replied
+	case stopping:
+		return dir != d.actor
+	case stopped:
+		return false
+	}
+	return true
+}
