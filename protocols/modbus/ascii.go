@@ -1,0 +1,73 @@
+package modbus
+
+// ASCII frames (Modbus over Serial Line V1.02, 2.5.2), here inside TCP.
+const (
+	leastASCII = 9   // ":", unit, function code, LRC, CR LF
+	mostASCII  = 513 // the longest frame
+)
+
+// digit is the value of a hex digit, or a number above 15.
+func digit(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0'
+	case c >= 'A' && c <= 'F':
+		return c - 'A' + 10
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10
+	}
+	return 0xff
+}
+
+// frontASCII judges the frame at the front of b by its form, and says whether its LRC is right.
+func frontASCII(b []byte) (v verdict, right bool) {
+	if b[0] != ':' {
+		return verdict{state: no, end: 1}, false
+	}
+	var sum, high byte
+	for i := 1; i < len(b); i++ {
+		c := b[i]
+		x := digit(c)
+		switch {
+		case x > 15 && c == '\r' && i&1 != 0 && i+2 >= leastASCII:
+			switch {
+			case i+1 >= len(b):
+				return verdict{}, false
+			case b[i+1] == '\n':
+				return verdict{state: yes, n: i + 2, end: i + 2}, sum == 0
+			}
+			return verdict{state: no, end: i + 2}, false
+		case x > 15 || i >= mostASCII-2:
+			return verdict{state: no, end: i + 1}, false
+		case i&1 != 0:
+			high = x << 4
+		default:
+			sum += high | x
+		}
+	}
+	return verdict{}, false
+}
+
+// tryASCII judges the place i of b: the frame has marks at both ends and must have the right LRC.
+func tryASCII(b []byte, i int) verdict {
+	v, right := frontASCII(b[i:])
+	v.end += i
+	if v.state == yes && !right {
+		v.state = no
+	}
+	return v
+}
+
+// followASCII judges b, which begins where a frame ended; a wrong LRC is forgiven.
+func followASCII(b []byte) verdict {
+	v, _ := frontASCII(b)
+	return v
+}
+
+// unhex appends the bytes whose hex digits stand between the marks of the frame b.
+func unhex(dst, b []byte) []byte {
+	for i := 1; i+1 < len(b) && digit(b[i]) <= 15; i += 2 {
+		dst = append(dst, digit(b[i])<<4|digit(b[i+1]))
+	}
+	return dst
+}

@@ -1,0 +1,115 @@
+package modbus
+
+import "encoding/binary"
+
+// The MBAP header (Modbus Messaging on TCP/IP V1.0b 3.1.3).
+const (
+	headerLen = 7
+	leastLen  = 2    // LEN of a unit and a function code
+	mostLen   = 254  // LEN of the longest PDU
+	mostUMAS  = 1100 // UMAS agrees on longer ones, of 1021 bytes and a little more
+)
+
+// frameLen is the length of the ADU whose header begins h, which holds at least 8 bytes, or 0 where LEN is impossible.
+func frameLen(h []byte) int {
+	n := int(binary.BigEndian.Uint16(h[4:]))
+	if n < leastLen || n > mostLen && (n > mostUMAS || h[headerLen] != umasCode) {
+		return 0
+	}
+	return 6 + n
+}
+
+// followMBAP judges b, which begins where an ADU ended.
+func followMBAP(b []byte, last bool) verdict {
+	if len(b) <= headerLen {
+		if last {
+			return verdict{state: no}
+		}
+		return verdict{}
+	}
+	n := frameLen(b)
+	switch {
+	case n == 0:
+		return verdict{state: no}
+	case b[2]|b[3] == 0:
+		if n > len(b) {
+			if !last {
+				return verdict{}
+			}
+			n = len(b)
+		}
+		return verdict{state: yes, n: n}
+	}
+	return judgeMBAP(b, 0, n, true, last, binary.BigEndian.Uint16(b[2:]))
+}
+
+// tryMBAP judges the place i of b, where an ADU may begin; alone says that it needs no other ADU behind it.
+func tryMBAP(b []byte, i int, alone, last bool) verdict {
+	h := b[i:]
+	if at := refuted(h, 0, alone); at > 0 {
+		return verdict{state: no, end: i + at}
+	}
+	if len(h) <= headerLen {
+		if last {
+			return verdict{state: no, end: len(b)}
+		}
+		return verdict{}
+	}
+	return judgeMBAP(b, i, frameLen(h), alone, last, 0)
+}
+
+// judgeMBAP decides on the ADU of n bytes at i, whose header is possible: by its content if it stands alone, else by the
+// header behind it, which has protocol id 0 or pid.
+func judgeMBAP(b []byte, i, n int, alone, last bool, pid uint16) verdict {
+	end := i + n
+	if end > len(b) {
+		switch {
+		case !last:
+			return verdict{}
+		case alone && convincing(b[i+headerLen:], n-headerLen):
+			return verdict{state: yes, n: len(b) - i, end: len(b)}
+		}
+		return verdict{state: no, end: len(b)}
+	}
+	if alone && convincing(b[i+headerLen:end], n-headerLen) {
+		return verdict{state: yes, n: n, end: end}
+	}
+	next := b[end:]
+	if at := refuted(next, pid, true); at > 0 {
+		return verdict{state: no, end: end + at}
+	}
+	switch {
+	case len(next) > headerLen:
+		return verdict{state: yes, n: n, end: end + headerLen + 1}
+	case !last:
+		return verdict{}
+	case len(next) == 0 || len(next) >= 4:
+		return verdict{state: yes, n: n, end: len(b)}
+	}
+	return verdict{state: no, end: len(b)}
+}
+
+// refuted is the number of bytes of h after which it is clear that h begins no ADU of protocol id 0 or pid, or 0. The
+// function code must be a known one, or with anyCode at least a possible one.
+func refuted(h []byte, pid uint16, anyCode bool) int {
+	switch {
+	case len(h) < 4:
+		if len(h) == 3 && h[2] != 0 && h[2] != byte(pid>>8) {
+			return 3
+		}
+		return 0
+	case h[2] != 0 && h[2] != byte(pid>>8):
+		return 3
+	}
+	switch id := binary.BigEndian.Uint16(h[2:]); {
+	case id != 0 && id != pid:
+		return 4
+	case len(h) > 4 && h[4] > mostUMAS>>8:
+		return 5
+	case len(h) <= headerLen:
+		return 0
+	case frameLen(h) == 0 || h[headerLen]&0x7f == 0 || !anyCode && !known(h[headerLen]):
+		return headerLen + 1
+	}
+	return 0
+}
