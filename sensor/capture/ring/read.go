@@ -1,0 +1,106 @@
+package ring
+
+import (
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/roje-ot/roje/sensor/capture"
+)
+
+// Stamps counts frames by where their time was taken.
+type Stamps struct {
+	Hardware, Driver, Kernel uint64
+}
+
+// Status bits of linux/if_packet.h that golang.org/x/sys does not name.
+const (
+	statusVLANValid = 1 << 4
+	statusTPIDValid = 1 << 6
+	statusLosing    = 1 << 2
+	stampSoftware   = 1 << 29
+	stampHardware   = 1 << 31
+)
+
+// Next implements capture.Source. p.Data lies in the ring, and is valid until the next call: the block that it is in
+// goes back to the kernel with the call that finds it used up. Next allocates nothing. It returns capture.ErrIdle after
+// a quarter of a second without a frame.
+func (r *Ring) Next(p *capture.Packet) error {
+	for r.left == 0 {
+		if r.held {
+			r.release()
+		}
+		if !r.take() {
+			if err := r.wait(); err != nil {
+				return err
+			}
+			if !r.take() {
+				return capture.ErrIdle
+			}
+		}
+	}
+	r.fill(p)
+	return nil
+}
+
+// take makes the current block ours if the kernel has handed it over.
+func (r *Ring) take() bool {
+	h := r.header()
+	if atomic.LoadUint32(&h.Block_status)&unix.TP_STATUS_USER == 0 {
+		return false
+	}
+	r.held, r.left = true, h.Num_pkts
+	r.next = r.block*r.cfg.BlockSize + int(h.Offset_to_first_pkt)
+	return true
+}
+
+// release gives the block back; frames in it are no longer valid. Under test it is overwritten first, so that a use
+// after release shows.
+func (r *Ring) release() {
+	h := r.header()
+	if r.poison {
+		block := r.mem[r.block*r.cfg.BlockSize:][:r.cfg.BlockSize]
+		from := int(h.Offset_to_first_pkt)
+		for i := range block[from:] {
+			block[from+i] = 0xdd
+		}
+	}
+	atomic.StoreUint32(&h.Block_status, unix.TP_STATUS_KERNEL)
+	r.held = false
+	r.block = (r.block + 1) % r.cfg.Blocks
+}
+
+// fill describes the next frame of the block.
+func (r *Ring) fill(p *capture.Packet) {
+	h := (*unix.Tpacket3Hdr)(unsafe.Pointer(&r.mem[r.next]))
+	start := r.next + int(h.Mac)
+	r.frame++
+	*p = capture.Packet{
+		At: int64(h.Sec)*1e9 + int64(h.Nsec), Frame: r.frame, Link: capture.Ethernet,
+		Data: r.mem[start : start+int(h.Snaplen) : start+int(h.Snaplen)], OrigLen: int(h.Len),
+	}
+	if h.Status&statusVLANValid != 0 {
+		p.HasVLAN, p.VLAN = true, uint16(h.Hv1.Vlan_tci)&0xfff
+	}
+	switch {
+	case h.Status&stampHardware != 0:
+		r.stamps.Hardware++
+	case h.Status&stampSoftware != 0:
+		r.stamps.Driver++
+	default:
+		r.stamps.Kernel++
+	}
+	if h.Status&statusLosing != 0 {
+		r.losing++
+	}
+	r.left--
+	r.next += int(h.Next_offset)
+}
+
+// Stamps says where the times of the frames so far were taken.
+func (r *Ring) Stamps() Stamps { return r.stamps }
+
+// Read is how many frames were read so far. Frames that the filter kept and that were not read were dropped because
+// the ring was full, or are still in it.
+func (r *Ring) Read() uint64 { return r.frame }

@@ -1,0 +1,63 @@
+package need
+
+import (
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Veth moves the test into a network namespace of its own, which vanishes with it, and returns the two ends of a pair
+// of virtual interfaces in it, both up: what one sends the other receives. It skips without root.
+//
+// The calling goroutine stays on its thread, and only that thread is in the namespace: sockets, and whatever else looks
+// at the network, must be opened by it.
+func Veth(t testing.TB) (a, b string) {
+	t.Helper()
+	Superuser(t)
+	runtime.LockOSThread() // and never unlock: the thread ends with the goroutine, and the namespace with the thread
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatalf("make a network namespace: %v", err)
+	}
+	// Without it the kernel's own neighbour discovery would be among the frames.
+	if err := os.WriteFile("/proc/sys/net/ipv6/conf/default/disable_ipv6", []byte("1"), 0); err != nil {
+		t.Fatalf("switch IPv6 off: %v", err)
+	}
+	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "span", MTU: 9000}, PeerName: "peer", PeerMTU: 9000}
+	if err := netlink.LinkAdd(pair); err != nil {
+		t.Fatalf("make a veth pair: %v", err)
+	}
+	for _, name := range []string{"span", "peer"} {
+		link, err := netlink.LinkByName(name)
+		if err == nil {
+			err = netlink.LinkSetUp(link)
+		}
+		if err != nil {
+			t.Fatalf("set %s up: %v", name, err)
+		}
+	}
+	return "span", "peer"
+}
+
+// Sender opens a packet socket that writes frames to the interface, in the namespace of the calling thread, and
+// returns a function that sends one frame.
+func Sender(t testing.TB, iface string) func(frame []byte) {
+	t.Helper()
+	link, err := netlink.LinkByName(iface)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	to := &unix.SockaddrLinklayer{Ifindex: link.Attrs().Index}
+	return func(frame []byte) {
+		if err := unix.Sendto(fd, frame, 0, to); err != nil {
+			t.Fatalf("send %d bytes to %s: %v", len(frame), iface, err)
+		}
+	}
+}
