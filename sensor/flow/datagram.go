@@ -1,0 +1,83 @@
+package flow
+
+import (
+	"hash/maphash"
+
+	"github.com/roje-ot/roje/protocols"
+)
+
+var seed = maphash.MakeSeed() // equality of hashes is all that is used
+
+// A copy of a datagram from a second mirror comes within these times, nanoseconds. Without an IPv4 identification to
+// go by, only a very quick one is believed to be a copy.
+const (
+	mirrorSame  = int64(10e6)
+	mirrorQuick = int64(1e6)
+)
+
+// datagram takes a UDP datagram of c.
+func (t *Table) datagram(c *Conn, dir protocols.Dir, v *view) Bucket {
+	b, p := v.payload, &v.info
+	h := &c.half[dir]
+	if h.copied(v) {
+		c.Count.Repeated++
+		return Repeat
+	}
+	h.moved = true
+	if c.half[dir.Other()].moved {
+		t.promote(c)
+	}
+	c.Count.Seen += uint64(len(b))
+	if c.state != decoding && t.guessDatagram(c, b) == nil {
+		c.Count.Skipped += uint64(len(b))
+		return Unknown
+	}
+	decoded := c.Count.Decoded
+	if c.state == decoding {
+		t.whole(c, dir, b, p)
+	}
+	if c.Count.Decoded == decoded && decoded == 0 && c.Count.Messages == 0 && c.Proto.Probe != nil && c.Proto.Probe(b, true) == protocols.No {
+		if other := t.guessDatagram(c, b); other != nil {
+			c.Count.Skipped -= uint64(len(b))
+			t.whole(c, dir, b, p)
+		}
+	}
+	if v.missing > 0 {
+		t.lose(c, dir, v.missing, p)
+	}
+	return Decoded
+}
+
+// whole gives the decoder one datagram.
+func (t *Table) whole(c *Conn, dir protocols.Dir, b []byte, p *PacketInfo) {
+	t.cut(c, dir, b, true, p)
+	t.endRun(c, dir, p)
+}
+
+// guessDatagram asks the protocols, other than c's own, about a datagram, for the first few of a connection and rarely
+// later on. The one that says yes gets the connection.
+func (t *Table) guessDatagram(c *Conn, b []byte) *protocols.Protocol {
+	if c.tries++; c.tries > 4 && c.tries&(c.tries-1) != 0 {
+		return nil
+	}
+	for _, p := range t.config.Protocols {
+		if p != c.Proto && p.Probe != nil && p.New != nil && p.Probe(b, true) == protocols.Yes {
+			c.adopt(p)
+			return p
+		}
+	}
+	return nil
+}
+
+// copied says whether the datagram is a second mirror's copy of the last one in its direction.
+func (h *half) copied(v *view) bool {
+	sum := maphash.Bytes(seed, v.payload)
+	apart := v.info.At - h.seenAt
+	limit := mirrorQuick
+	if v.ipid != 0 && v.ipid == h.ipid {
+		limit = mirrorSame
+	}
+	same := h.moved && sum == h.datagram && (v.ipid == h.ipid) && apart >= -limit && apart <= limit
+	h.datagram, h.seenAt, h.ipid = sum, v.info.At, v.ipid
+	return same
+}
