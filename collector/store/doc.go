@@ -24,7 +24,7 @@ var (
 	ErrNotFound = errors.New("not found")
 	ErrNoScope  = errors.New("no operator given")
 	ErrExists   = errors.New("exists already")
-	ErrToken    = errors.New("token is unknown, used up or expired") // wrapped by a text that says which
+	ErrToken    = errors.New("token cannot be used") // wrapped by a text that says why
 	ErrForked   = errors.New("two different envelopes claim the same numbers")
 	ErrCursor   = errors.New("cursor is not one that this list gave out")
 	ErrFull     = errors.New("no space left for the store")

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -22,8 +24,6 @@ type Fleet interface {
 
 	Sensors(ctx context.Context, s Scope) ([]Sensor, error)
 	GetSensor(ctx context.Context, s Scope, id string) (Sensor, error)
-	// Seen records that a sensor was heard of. It is not durable at once.
-	Seen(ctx context.Context, s Scope, sensor string, at time.Time) error
 	// Deny refuses a sensor from now on, with all its certificates; Allow takes that back.
 	Deny(ctx context.Context, s Scope, sensor, who string, at time.Time) error
 	Allow(ctx context.Context, s Scope, sensor, who string, at time.Time) error
@@ -39,6 +39,20 @@ type Token struct {
 	Expires time.Time
 	Used    *time.Time // nil while it can be used
 	Sensor  string     // who used it
+}
+
+// Usable says why a token, which was found in the store or not, cannot be used with a secret's hash at a time. To who does
+// not have the secret, every token is unknown.
+func (t *Token) Usable(found bool, secret [32]byte, at time.Time) error {
+	switch {
+	case !found, subtle.ConstantTimeCompare(t.Secret[:], secret[:]) != 1:
+		return fmt.Errorf("%w: it is unknown here", ErrToken)
+	case t.Used != nil:
+		return fmt.Errorf("%w: it was used on %s; ask for a new one", ErrToken, t.Used.Format(time.RFC3339))
+	case !at.Before(t.Expires):
+		return fmt.Errorf("%w: it expired on %s; ask for a new one", ErrToken, t.Expires.Format(time.RFC3339))
+	}
+	return nil
 }
 
 // A Sensor is one that joined.

@@ -17,8 +17,8 @@ type Store interface {
 	Fleet
 	Users
 
-	// Sessions is where the console keeps its sign-ins.
-	Sessions() Sessions
+	// Sessions is where the console keeps its sign-ins; now is its clock, as an ended session is not found.
+	Sessions(now func() time.Time) Sessions
 
 	// Subscribe gives the changes to s's alerts from now on, each after its commit. cancel ends it and closes the channel.
 	Subscribe(s Scope) (changes <-chan Change, cancel func())

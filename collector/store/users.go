@@ -43,6 +43,6 @@ type Sessions interface {
 	Find(token string) (data []byte, found bool, err error)
 	Commit(token string, data []byte, expiry time.Time) error
 	Delete(token string) error
-	// Prune forgets the sessions that ended before now.
-	Prune(now time.Time) error
+	// Prune forgets the sessions that have ended.
+	Prune() error
 }

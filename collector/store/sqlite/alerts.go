@@ -1,0 +1,204 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/rules"
+)
+
+const alertColumns = `id, arrived, updated, sensor, coalesce((SELECT name FROM sensors s WHERE s.operator = alerts.operator AND s.id = alerts.sensor), ''),
+	status, status_by, status_at, tlp, released, body`
+
+func scanAlert(scan scan) (store.Alert, error) {
+	var a store.Alert
+	var id string
+	var arrived, updated int64
+	var statusAt, released sql.NullInt64
+	if err := scan(&id, &arrived, &updated, &a.Sensor, &a.SensorName, &a.Status, &a.StatusBy, &statusAt, &a.TLP, &released, &a.Body); err != nil {
+		return a, err
+	}
+	if err := json.Unmarshal(a.Body, &a.Alert); err != nil {
+		return a, fmt.Errorf("alert %s: %w", id, err)
+	}
+	a.ID = id
+	a.Arrived, a.Updated = fromNanos(arrived), fromNanos(updated)
+	a.StatusAt, a.Released = fromNull(statusAt), fromNull(released)
+	return a, nil
+}
+
+// pick makes the conditions of a filter.
+func pick(s store.Scope, f *store.Filter) (*where, error) {
+	w, err := scopedWhere(s)
+	if err != nil {
+		return nil, err
+	}
+	levels := make([]int, len(f.Severity))
+	for i, v := range f.Severity {
+		levels[i] = int(v)
+	}
+	in(w, "severity", levels)
+	in(w, "status", f.Status)
+	if f.MinSeverity > rules.Notice {
+		w.and("severity >= ?", int(f.MinSeverity))
+	}
+	for _, c := range [...]struct{ column, value string }{{"rule", f.Rule}, {"sensor", f.Sensor}, {"proto", f.Proto}, {"incident", f.Incident}} {
+		if c.value != "" {
+			w.and(c.column+" = ?", c.value)
+		}
+	}
+	for _, c := range [...]struct{ columns, value string }{{"client || ' ' || server", f.Host}, {"title || ' ' || client || ' ' || server", f.Text}} {
+		if c.value != "" {
+			w.and("instr(lower("+c.columns+"), ?) > 0", strings.ToLower(c.value))
+		}
+	}
+	if !f.Since.IsZero() {
+		w.and("last >= ?", nanos(f.Since))
+	}
+	if !f.Until.IsZero() {
+		w.and("first < ?", nanos(f.Until))
+	}
+	if f.Released != nil {
+		w.and(map[bool]string{true: "released IS NOT NULL", false: "released IS NULL"}[*f.Released])
+	}
+	return w, nil
+}
+
+// orders are the kinds of cursor, sort keys and index by store.Order.
+var orders = [...]struct{ kind, by, after string }{
+	store.ByArrival: {"a", "arrived DESC", "arrived < ?"},
+	store.ByTime:    {"t", "last DESC, arrived DESC", "(last, arrived) < (?, ?)"},
+}
+
+// ListAlerts implements store.Alerts.
+func (db *DB) ListAlerts(ctx context.Context, s store.Scope, f store.Filter, cursor string, limit int) ([]store.Alert, string, error) {
+	w, err := pick(s, &f)
+	if err == nil {
+		err = checkLimit(limit)
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	order := orders[f.Order]
+	if cursor != "" {
+		at, err := parseCursor(order.kind, cursor, strings.Count(order.after, "?"))
+		if err != nil {
+			return nil, "", err
+		}
+		args := make([]any, len(at))
+		for i := range at {
+			args[i] = at[i]
+		}
+		w.and(order.after, args...)
+	}
+	alerts, err := list(ctx, db.read, `SELECT `+alertColumns+` FROM alerts `+w.String()+` ORDER BY `+order.by+` LIMIT ?`, w.with(limit+1), scanAlert)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(alerts) <= limit {
+		return alerts, "", nil
+	}
+	last := &alerts[limit-1]
+	at := []int64{nanos(last.Arrived)}
+	if f.Order == store.ByTime {
+		at = []int64{nanos(last.Last), nanos(last.Arrived)}
+	}
+	return alerts[:limit], makeCursor(order.kind, at...), nil
+}
+
+// GetAlert implements store.Alerts.
+func (db *DB) GetAlert(ctx context.Context, s store.Scope, id string) (store.Alert, error) {
+	if err := s.Check(); err != nil {
+		return store.Alert{}, err
+	}
+	a, err := scanAlert(db.read.QueryRowContext(ctx, `SELECT `+alertColumns+` FROM alerts WHERE operator = ? AND id = ?`, s.Operator(), id).Scan)
+	if err != nil {
+		return store.Alert{}, fmt.Errorf("alert %.80q: %w", id, known(err))
+	}
+	return a, nil
+}
+
+// CountAlerts implements store.Alerts.
+func (db *DB) CountAlerts(ctx context.Context, s store.Scope, f store.Filter) (store.Counts, error) {
+	c := store.Counts{Severity: map[rules.Severity]int{}, Status: map[store.Status]int{}, Rule: map[string]int{}}
+	w, err := pick(s, &f)
+	if err != nil {
+		return c, err
+	}
+	_, err = list(ctx, db.read, `SELECT severity, status, rule, count(*) FROM alerts `+w.String()+` GROUP BY severity, status, rule`, w.args,
+		func(scan scan) (struct{}, error) {
+			var level rules.Severity
+			var status store.Status
+			var rule string
+			var n int
+			err := scan(&level, &status, &rule, &n)
+			c.Total += n
+			c.Severity[level] += n
+			c.Status[status] += n
+			c.Rule[rule] += n
+			return struct{}{}, err
+		})
+	return c, err
+}
+
+// SetStatus implements store.Alerts.
+func (db *DB) SetStatus(ctx context.Context, s store.Scope, id string, status store.Status, who string, at time.Time) error {
+	if err := s.Check(); err != nil {
+		return err
+	}
+	if status != store.New && status != store.Acked && status != store.Closed {
+		return fmt.Errorf("unknown status %.20q; it is one of new, ack, closed", status)
+	}
+	err := db.change(func(t *tx) error {
+		var was store.Status
+		var arrived int64
+		var level rules.Severity
+		if err := t.row(`SELECT status, arrived, severity FROM alerts WHERE operator = ? AND id = ?`, []any{s.Operator(), id}, &was, &arrived, &level); err != nil || was == status {
+			return err
+		}
+		if _, err := t.exec(`UPDATE alerts SET status = ?, status_by = ?, status_at = ? WHERE operator = ? AND id = ?`, status, who, nanos(at), s.Operator(), id); err != nil {
+			return err
+		}
+		t.tell(s.Operator(), store.Change{What: "status", ID: id, Arrived: fromNanos(arrived), Level: level})
+		return t.act(s, at, who, "status", id, string(status))
+	})
+	if err != nil {
+		return fmt.Errorf("alert %.80q: %w", id, err)
+	}
+	return nil
+}
+
+// act records what a person did.
+func (t *tx) act(s store.Scope, at time.Time, who, what, object, detail string) error {
+	n, err := t.count(s.Operator(), "act", 0)
+	if err != nil {
+		return err
+	}
+	_, err = t.exec(`INSERT INTO acts (operator, n, at, who, what, object, detail) VALUES (?, ?, ?, ?, ?, ?, ?)`, s.Operator(), n, nanos(at), who, what, object, detail)
+	return err
+}
+
+// Acts implements store.Alerts.
+func (db *DB) Acts(ctx context.Context, s store.Scope, id string, limit int) ([]store.Act, error) {
+	w, err := scopedWhere(s)
+	if err == nil {
+		err = checkLimit(limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if id != "" {
+		w.and("object = ?", id)
+	}
+	return list(ctx, db.read, `SELECT at, who, what, object, detail FROM acts `+w.String()+` ORDER BY n DESC LIMIT ?`, w.with(limit), func(scan scan) (a store.Act, err error) {
+		var at int64
+		err = scan(&at, &a.Who, &a.What, &a.Object, &a.Detail)
+		a.At = fromNanos(at)
+		return a, err
+	})
+}

@@ -1,0 +1,140 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// migrations lead from version i to i+1 of the schema; PRAGMA user_version says which one a file has. They are never
+// changed, only added to. Every key begins with the operator, sessions aside. Times are Unix nanoseconds.
+var migrations = [...]string{`
+CREATE TABLE counters (
+	operator TEXT NOT NULL, name TEXT NOT NULL, value INTEGER NOT NULL,
+	PRIMARY KEY (operator, name)
+) WITHOUT ROWID;
+
+CREATE TABLE streams (
+	operator TEXT NOT NULL, sensor TEXT NOT NULL, epoch TEXT NOT NULL, lane INTEGER NOT NULL,
+	high INTEGER NOT NULL, head BLOB NOT NULL, breaks INTEGER NOT NULL, offset_ns INTEGER NOT NULL,
+	PRIMARY KEY (operator, sensor, epoch, lane)
+) WITHOUT ROWID;
+
+CREATE TABLE gaps (
+	operator TEXT NOT NULL, sensor TEXT NOT NULL, epoch TEXT NOT NULL, lane INTEGER NOT NULL,
+	lo INTEGER NOT NULL, hi INTEGER NOT NULL,
+	PRIMARY KEY (operator, sensor, epoch, lane, lo)
+) WITHOUT ROWID;
+
+CREATE TABLE envelopes (
+	operator TEXT NOT NULL, sensor TEXT NOT NULL, epoch TEXT NOT NULL, lane INTEGER NOT NULL,
+	hi INTEGER NOT NULL, lo INTEGER NOT NULL, hash BLOB NOT NULL, received INTEGER NOT NULL,
+	PRIMARY KEY (operator, sensor, epoch, lane, hi)
+) WITHOUT ROWID;
+
+CREATE TABLE records (
+	operator TEXT NOT NULL, n INTEGER NOT NULL,
+	sensor TEXT NOT NULL, epoch TEXT NOT NULL, lane INTEGER NOT NULL, seq INTEGER NOT NULL,
+	kind TEXT NOT NULL, received INTEGER NOT NULL, fault TEXT NOT NULL, body BLOB NOT NULL,
+	PRIMARY KEY (operator, n)
+) WITHOUT ROWID;
+CREATE INDEX records_kind ON records (operator, kind, n);
+CREATE INDEX records_sensor ON records (operator, kind, sensor, n);
+
+CREATE TABLE alerts (
+	operator TEXT NOT NULL, id TEXT NOT NULL,
+	arrived INTEGER NOT NULL, updated INTEGER NOT NULL,
+	sensor TEXT NOT NULL, rule TEXT NOT NULL, severity INTEGER NOT NULL,
+	first INTEGER NOT NULL, last INTEGER NOT NULL, count INTEGER NOT NULL,
+	proto TEXT NOT NULL, client TEXT NOT NULL, server TEXT NOT NULL, title TEXT NOT NULL, incident TEXT NOT NULL,
+	status TEXT NOT NULL, status_by TEXT NOT NULL, status_at INTEGER,
+	tlp TEXT NOT NULL, released INTEGER,
+	body BLOB NOT NULL,
+	PRIMARY KEY (operator, id)
+);
+CREATE UNIQUE INDEX alerts_arrived ON alerts (operator, arrived);
+CREATE INDEX alerts_last ON alerts (operator, last, arrived);
+CREATE INDEX alerts_severity ON alerts (operator, severity, arrived);
+CREATE INDEX alerts_status ON alerts (operator, status, arrived);
+CREATE INDEX alerts_rule ON alerts (operator, rule, arrived);
+CREATE INDEX alerts_sensor ON alerts (operator, sensor, arrived);
+CREATE INDEX alerts_incident ON alerts (operator, incident, arrived) WHERE incident != '';
+CREATE INDEX alerts_released ON alerts (operator, arrived) WHERE released IS NOT NULL;
+
+CREATE TABLE releases (
+	operator TEXT NOT NULL, added INTEGER NOT NULL,
+	alert TEXT NOT NULL, version INTEGER NOT NULL, created INTEGER NOT NULL,
+	tlp TEXT NOT NULL, who TEXT NOT NULL, revoked INTEGER NOT NULL, latest INTEGER NOT NULL,
+	sensor TEXT NOT NULL, body BLOB NOT NULL,
+	PRIMARY KEY (operator, added)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX releases_alert ON releases (operator, alert, version);
+CREATE INDEX releases_latest ON releases (operator, added) WHERE latest;
+
+CREATE TABLE acts (
+	operator TEXT NOT NULL, n INTEGER NOT NULL,
+	at INTEGER NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, object TEXT NOT NULL, detail TEXT NOT NULL,
+	PRIMARY KEY (operator, n)
+) WITHOUT ROWID;
+CREATE INDEX acts_object ON acts (operator, object, n);
+
+CREATE TABLE tokens (
+	operator TEXT NOT NULL, id TEXT NOT NULL,
+	secret BLOB NOT NULL, site TEXT NOT NULL, who TEXT NOT NULL,
+	created INTEGER NOT NULL, expires INTEGER NOT NULL, used INTEGER, sensor TEXT NOT NULL,
+	PRIMARY KEY (operator, id)
+) WITHOUT ROWID;
+
+CREATE TABLE sensors (
+	operator TEXT NOT NULL, id TEXT NOT NULL,
+	name TEXT NOT NULL, enrolled INTEGER NOT NULL, seen INTEGER, denied INTEGER,
+	health BLOB, alerts INTEGER NOT NULL, lost INTEGER NOT NULL,
+	PRIMARY KEY (operator, id)
+) WITHOUT ROWID;
+
+CREATE TABLE certs (
+	operator TEXT NOT NULL, sensor TEXT NOT NULL, serial TEXT NOT NULL,
+	key TEXT NOT NULL, public BLOB NOT NULL, issued INTEGER NOT NULL, expires INTEGER NOT NULL,
+	PRIMARY KEY (operator, sensor, serial)
+) WITHOUT ROWID;
+
+CREATE TABLE users (
+	operator TEXT NOT NULL, name TEXT NOT NULL,
+	role TEXT NOT NULL, hash TEXT NOT NULL, must_change INTEGER NOT NULL, disabled INTEGER NOT NULL,
+	created INTEGER NOT NULL, signed_in INTEGER, language TEXT NOT NULL,
+	PRIMARY KEY (operator, name)
+) WITHOUT ROWID;
+
+CREATE TABLE sessions (
+	token BLOB NOT NULL PRIMARY KEY, data BLOB NOT NULL, expiry INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX sessions_expiry ON sessions (expiry);
+`}
+
+// migrate brings the file's schema up to date; a file of a newer version is refused.
+func migrate(conn *sql.Conn) error {
+	ctx := context.Background()
+	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	var have int
+	err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have)
+	if err == nil && have > len(migrations) {
+		err = fmt.Errorf("the store has version %d, this program knows up to %d: use a newer roje-collector", have, len(migrations))
+	}
+	for v := have; err == nil && v < len(migrations); v++ {
+		if _, err = conn.ExecContext(ctx, migrations[v]); err == nil {
+			_, err = conn.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", v+1))
+		}
+		if err != nil {
+			err = fmt.Errorf("migrate to version %d: %w", v+1, err)
+		}
+	}
+	if err == nil {
+		_, err = conn.ExecContext(ctx, "COMMIT")
+	}
+	if err != nil {
+		conn.ExecContext(ctx, "ROLLBACK")
+	}
+	return err
+}

@@ -1,0 +1,294 @@
+// Package sqlite keeps the collector's store in one SQLite file, by a pure Go SQLite.
+//
+// One goroutine writes. It takes all changes that wait, makes them in one transaction, each in a savepoint of its own,
+// commits, and only then answers: so concurrent callers share one fsync, and a caller that got nil has its change on
+// disk (WAL, synchronous=FULL). Readers run beside it on their own connections and see whole commits only.
+//
+// Other processes may use the same file at the same time, as `roje-collector token` does beside `serve`; they do not
+// get each other's Changes.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/roje-ot/roje/collector/store"
+	driver "modernc.org/sqlite"
+	lib "modernc.org/sqlite/lib"
+)
+
+// FileName is the name of the file in the folder.
+const FileName = "roje.db"
+
+// DB is a store in a folder. Make it by Open.
+type DB struct {
+	read *sql.DB
+	jobs chan *job
+	quit chan struct{} // closed by Close
+	done chan struct{} // closed when the writer has ended
+	once sync.Once
+	hub  hub
+}
+
+var _ store.Store = (*DB)(nil)
+
+// Open opens the store in dir, which is made (0700) where it does not exist, and brings its schema up to date.
+func Open(dir string) (*DB, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	path := filepath.Join(dir, FileName)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // made here so that nobody else may read it
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	f.Close()
+	w, err := sql.Open("sqlite", dsn(path, "_txlock=immediate"))
+	if err != nil {
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	w.SetMaxOpenConns(1)
+	conn, err := w.Conn(context.Background())
+	if err == nil {
+		err = migrate(conn)
+	}
+	if err != nil {
+		w.Close()
+		return nil, fmt.Errorf("open store %s: %w", path, known(err))
+	}
+	r, err := sql.Open("sqlite", dsn(path, "_pragma=query_only(1)"))
+	if err != nil {
+		w.Close()
+		return nil, fmt.Errorf("open store %s: %w", path, err)
+	}
+	r.SetMaxIdleConns(8)
+	db := &DB{read: r, jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{})}
+	go db.write(w, conn)
+	return db, nil
+}
+
+func dsn(path, more string) string {
+	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
+	u.RawQuery = "_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&" + more
+	return u.String()
+}
+
+// Close ends the writer and closes the file. Changes that were answered are on disk.
+func (db *DB) Close() error {
+	db.once.Do(func() { close(db.quit) })
+	<-db.done
+	db.hub.close()
+	return db.read.Close()
+}
+
+// A job is one caller's change.
+type job struct {
+	do     func(*tx) error
+	answer chan error
+}
+
+// A tx is the open transaction, in the hands of the writer's goroutine.
+type tx struct {
+	conn    *sql.Conn
+	stmts   map[string]*sql.Stmt
+	changes []scoped
+}
+
+func (t *tx) stmt(query string) (*sql.Stmt, error) {
+	if s := t.stmts[query]; s != nil {
+		return s, nil
+	}
+	s, err := t.conn.PrepareContext(context.Background(), query)
+	if err == nil {
+		t.stmts[query] = s
+	}
+	return s, err
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (t *tx) exec(query string, args ...any) (int64, error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return 0, err
+	}
+	res, err := s.Exec(args...)
+	if err != nil {
+		return 0, err
+	}
+	return res.RowsAffected()
+}
+
+// row reads one row; sql.ErrNoRows where there is none.
+func (t *tx) row(query string, args []any, into ...any) error {
+	s, err := t.stmt(query)
+	if err != nil {
+		return err
+	}
+	return s.QueryRow(args...).Scan(into...)
+}
+
+// change runs do in the next transaction and returns when it is on disk, or an error and nothing was changed.
+func (db *DB) change(do func(*tx) error) error {
+	j := &job{do: do, answer: make(chan error, 1)}
+	select {
+	case db.jobs <- j:
+		return <-j.answer
+	case <-db.quit:
+		return errors.New("store: closed")
+	}
+}
+
+// most is how many changes share one commit at most.
+const most = 64
+
+// write is the writer: it owns conn.
+func (db *DB) write(w *sql.DB, conn *sql.Conn) {
+	defer close(db.done)
+	defer w.Close()
+	defer conn.Close()
+	t := &tx{conn: conn, stmts: map[string]*sql.Stmt{}}
+	for {
+		var group []*job
+		select {
+		case j := <-db.jobs:
+			group = append(group, j)
+		case <-db.quit:
+			return
+		}
+	gather:
+		for len(group) < most {
+			select {
+			case j := <-db.jobs:
+				group = append(group, j)
+			default:
+				break gather
+			}
+		}
+		db.commit(t, group)
+	}
+}
+
+// commit makes the changes of group in one transaction and answers each.
+func (db *DB) commit(t *tx, group []*job) {
+	t.changes = t.changes[:0]
+	errs := make([]error, len(group))
+	err := t.run("BEGIN IMMEDIATE")
+	for i, j := range group {
+		if err != nil {
+			break
+		}
+		if err = t.run("SAVEPOINT job"); err != nil {
+			break
+		}
+		told := len(t.changes)
+		if errs[i] = j.do(t); errs[i] != nil {
+			t.changes = t.changes[:told]
+			if err = t.run("ROLLBACK TO job"); err != nil { // the transaction is gone with the savepoint: a full disk
+				err = errs[i]
+				break
+			}
+		}
+		err = t.run("RELEASE job")
+	}
+	if err == nil {
+		err = t.run("COMMIT")
+	}
+	if err != nil {
+		t.run("ROLLBACK") //nolint: what was begun is undone either way
+		t.changes = t.changes[:0]
+	}
+	db.hub.publish(t.changes)
+	for i, j := range group {
+		if err != nil && errs[i] == nil {
+			errs[i] = err
+		}
+		j.answer <- known(errs[i])
+	}
+}
+
+func (t *tx) run(sql string) error {
+	_, err := t.conn.ExecContext(context.Background(), sql)
+	return err
+}
+
+// known turns the driver's errors into those of the store.
+func known(err error) error {
+	var e *driver.Error
+	if errors.As(err, &e) {
+		switch {
+		case e.Code() == lib.SQLITE_FULL, strings.Contains(e.Error(), "no space left"):
+			return fmt.Errorf("%w: %w", store.ErrFull, err)
+		case e.Code() == lib.SQLITE_IOERR_WRITE || e.Code() == lib.SQLITE_IOERR_SHMSIZE || e.Code() == lib.SQLITE_IOERR_FSYNC:
+			return fmt.Errorf("write failed (is the disk full?): %w", err)
+		}
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		return store.ErrNotFound
+	}
+	return err
+}
+
+// Backup implements store.Store.
+func (db *DB) Backup(ctx context.Context, path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("backup: %s: %w", path, os.ErrExist)
+	}
+	conn, err := db.read.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "PRAGMA query_only(0)"); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
+	_, err = conn.ExecContext(ctx, "VACUUM INTO ?", path)
+	if _, e := conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA query_only(1)"); err == nil {
+		err = e
+	}
+	if err == nil {
+		err = os.Chmod(path, 0o600)
+	}
+	if err != nil {
+		os.Remove(path)
+		return fmt.Errorf("backup: %w", known(err))
+	}
+	return nil
+}
+
+// Ready implements store.Store.
+func (db *DB) Ready(ctx context.Context) error {
+	var n int
+	if err := db.read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM counters LIMIT 1)").Scan(&n); err != nil {
+		return fmt.Errorf("store: read: %w", err)
+	}
+	if err := db.change(func(*tx) error { return nil }); err != nil {
+		return fmt.Errorf("store: write: %w", err)
+	}
+	return nil
+}
+
+// nanos is how a time is stored: Unix nanoseconds, 0 for times that have none.
+func nanos(t time.Time) int64 {
+	if y := t.Year(); y < 1678 || y > 2261 {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func fromNanos(n int64) time.Time { return time.Unix(0, n).UTC() }
+
+func fromNull(n sql.NullInt64) *time.Time {
+	if !n.Valid {
+		return nil
+	}
+	t := fromNanos(n.Int64)
+	return &t
+}
