@@ -185,35 +185,36 @@ const near = 1024
 //
 // A frame is believed alone if it is not deep and is evident: an S or U frame, whose six octets are all but constant,
 // or an I frame whose length agrees with its type. A deep I frame must be evident and go on with the sequence. Every
-// other frame needs a legal header behind it, or with no more to come, to be evident and end where the octets end.
+// other frame needs a legal header behind it; with no more to come, it must be evident, or not deep and end where the
+// octets end.
 func (d *decoder) trust(e *end, b []byte, last bool) verdict {
 	v := begins(b)
+	f := noFormat
+	if v == yes {
+		if f, _ = control(b); f == formatI && len(b) < telling {
+			v = maybe
+		}
+	}
 	if v != yes {
 		if v == maybe && last {
 			return no
 		}
 		return v
 	}
+	evident := f != formatI || d.sizes.agrees(b)
+	if evident && (!e.deep || f == formatI && e.hasNS && (sendNumber(b)-e.lastNS)&seqMask < near) {
+		return yes
+	}
 	n := 2 + int(b[1])
-	f, _ := control(b)
 	if len(b) < n {
 		if last {
 			return no
 		}
 		return maybe
 	}
-	evident := f != formatI || d.sizes.agrees(b[header:n])
-	if evident {
-		if !e.deep {
-			return yes
-		}
-		if f == formatI && e.hasNS && (sendNumber(b)-e.lastNS)&seqMask < near {
-			return yes
-		}
-	}
 	v = begins(b[n:])
 	if v == maybe && last {
-		if evident {
+		if evident || !e.deep && len(b) == n {
 			return yes
 		}
 		return no
@@ -247,12 +248,12 @@ func Probe(b []byte, last bool) protocols.Guess {
 		switch {
 		case f == formatU:
 			weight += 2
-		case f == formatI && len(b) < n:
+		case len(b) < n:
 			if last {
 				return protocols.No
 			}
 			return protocols.Maybe
-		case f == formatI && s.agrees(b[header:n]):
+		case f == formatI && s.agrees(b):
 			weight += 2
 		default:
 			weight++

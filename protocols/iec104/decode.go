@@ -32,8 +32,11 @@ var _ protocols.Decoder = (*decoder)(nil)
 // Lost forgets the place in dir's stream and suspends what depends on having seen all.
 func (d *decoder) Lost(dir protocols.Dir) {
 	d.ends[dir].lost()
-	o := &d.ends[dir.Other()]
-	o.early = false
+	for i := range d.pendings {
+		if d.pendings[i].dir == dir {
+			d.pendings[i].used = false // it may have been followed by another that was missed
+		}
+	}
 	d.phase = unknownPhase
 	d.sawI = true // or may have been missed
 }
@@ -262,7 +265,8 @@ func (d *decoder) follow(r *row, dir protocols.Dir, rest []byte, m *protocols.Me
 	}
 }
 
-// addresses checks the common address (7.2.4) and the object addresses (7.2.5).
+// addresses checks the common address (7.2.4) and the object addresses (7.2.5). Stations in the field number their
+// data from 0; a command to 0 is one to nothing.
 func (d *decoder) addresses(r *row, m *protocols.Message) (f protocols.Faults) {
 	z, ca := d.sizes.sizing(), d.det.common
 	switch {
@@ -271,11 +275,11 @@ func (d *decoder) addresses(r *row, m *protocols.Message) (f protocols.Faults) {
 	case ca == 1<<(8*z.common)-1 && !d.ownBroadcast && !mayBroadcast(r.id):
 		f = protocols.BadAddress
 		// A station that reports under the broadcast address has it for its own: that is said once.
-		d.ownBroadcast = r.class == process && m.From == protocols.Server
+		d.ownBroadcast = m.From == protocols.Server
 	}
 	for i := range m.Points {
 		addr := m.Points[i].Addr
-		if addr >= 1<<(8*z.object) || r.class.address == zero && addr != 0 || r.class.address == nonzero && addr == 0 {
+		if addr >= 1<<(8*z.object) || r.class.address == zero && addr != 0 || r.class.address == nonzero && addr == 0 && r.class.control != 0 {
 			return f | protocols.BadAddress
 		}
 	}

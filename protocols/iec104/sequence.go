@@ -1,18 +1,14 @@
 package iec104
 
-import (
-	"time"
-
-	"github.com/roje-ot/roje/protocols"
-)
+import "github.com/roje-ot/roje/protocols"
 
 // Sequence numbers count modulo 32768 (60870-5-104 clause 5.1).
 const (
 	seqMask   = 0x7fff
-	defaultK  = 12                    // clause 5.5: I frames that may wait for their acknowledgement
-	defaultT1 = int64(15) * 1e9       // clause 5.2: how long they may wait, in nanoseconds
-	skew      = 50 * time.Millisecond // by which capture may have swapped the two directions
-	remember  = 32                    // send times kept; more than any k in use lets wait
+	defaultK  = 12              // clause 5.5: I frames that may wait for their acknowledgement
+	defaultT1 = int64(15) * 1e9 // clause 5.2: how long they may wait, in nanoseconds
+	remember  = 64              // send times kept
+	farAhead  = 256             // more than any k in use lets wait
 )
 
 func sendNumber(b []byte) uint16    { return uint16(b[2])>>1 | uint16(b[3])<<7 }
@@ -31,16 +27,14 @@ type end struct {
 
 	counts bool   // next is known
 	next   uint16 // V(S): the number of the next I frame
-	stray  uint16 // the number behind an I frame that was out of sequence
 	since  uint16 // first I frame after numbers became known
-	lone   bool   // stray means something
+	lone   bool   // an I frame was out of sequence:
+	stray  uint16 // the number behind it
 
-	acks  bool   // ack is known
-	ack   uint16 // the last N(R) that this end sent
-
-	early   bool   // this end acknowledged frames that the other had not been seen to send:
-	earlyNR uint16 // with this number
-	earlyAt int64  // at this time
+	acks   bool   // ack is known
+	ack    uint16 // the last N(R) that this end sent
+	back   bool   // the last N(R) was not believed:
+	backNR uint16 // this one
 
 	sent [remember]int64 // when I frame number n arrived, at n % remember
 
@@ -55,7 +49,7 @@ func (e *end) lost() {
 
 // sentI checks and counts an I frame of dir.
 func (d *decoder) sentI(dir protocols.Dir, ns uint16, at int64) (f protocols.Faults) {
-	e, o := &d.ends[dir], &d.ends[dir.Other()]
+	e := &d.ends[dir]
 	switch {
 	case !e.counts:
 		e.counts, e.since, e.next = true, ns, (ns+1)&seqMask
@@ -69,45 +63,39 @@ func (d *decoder) sentI(dir protocols.Dir, ns uint16, at int64) (f protocols.Fau
 	}
 	e.hasNS, e.lastNS = true, ns
 	e.sent[ns%remember] = at
-	if o.early {
-		if ahead(ns, o.earlyNR) < 0 && at-o.earlyAt > int64(skew) {
-			f |= protocols.BadSequence // acknowledged before it was sent
-		}
-		o.early = ahead(o.earlyNR, e.next) > 0
-	}
-	if waiting := ahead(e.next, o.ack); o.acks && f == 0 && waiting > d.k && ahead(o.ack, e.since) >= 0 {
-		d.k = waiting // say it once: the stations may have agreed on more
-		f |= protocols.WindowExceeded
-	}
 	return f
 }
 
-// acked checks and counts the N(R) that dir sends.
+// acked checks and counts the N(R) that dir sends. The two directions reach the decoder at their own pace, since one
+// may wait for a packet that is late: so frames are counted by when they arrived, and an N(R) that is ahead of what was
+// seen is only a fault if no k in use explains it.
 func (d *decoder) acked(dir protocols.Dir, nr uint16, at int64) (f protocols.Faults) {
 	e, o := &d.ends[dir], &d.ends[dir.Other()]
-	before := e.ack
-	if e.acks && ahead(nr, before) < 0 {
+	before, known := e.ack, e.acks
+	switch {
+	case known && ahead(nr, before) < 0 && !(e.back && ahead(nr, e.backNR) >= 0),
+		o.counts && ahead(nr, o.next) > farAhead:
+		e.back, e.backNR = true, nr // believed if the next one goes on from there
 		return protocols.BadSequence
 	}
-	known := e.acks
-	e.acks, e.ack = true, nr
-	if !o.counts {
+	if e.back && known && ahead(nr, before) < 0 {
+		known = false
+	}
+	e.acks, e.ack, e.back = true, nr, false
+	if !known || !o.counts || ahead(before, o.since) < 0 || ahead(o.next, before) > remember {
 		return 0
 	}
-	switch n := ahead(nr, o.next); {
-	case n > d.k:
-		return protocols.BadSequence // acknowledges what nobody sent
-	case n > 0: // perhaps on its way to the sensor
-		if !e.early {
-			e.early, e.earlyNR, e.earlyAt = true, nr, at
-		}
-		return 0
+	waiting := 0
+	for n := before; ahead(o.next, n) > 0 && o.sent[n%remember] < at; n = (n + 1) & seqMask {
+		waiting++
 	}
-	if known && nr != before && ahead(before, o.since) >= 0 && ahead(o.next, before) <= remember {
-		if wait := at - o.sent[before%remember]; wait > d.t1 {
-			d.t1 = wait
-			f |= protocols.WindowExceeded
-		}
+	if waiting > d.k {
+		d.k = max(waiting, 2*d.k) // say it once: the stations may have agreed on more
+		f |= protocols.WindowExceeded
+	}
+	if waiting > 0 && nr != before && at-o.sent[before%remember] > d.t1 {
+		d.t1 = max(at-o.sent[before%remember], 2*d.t1)
+		f |= protocols.WindowExceeded
 	}
 	return f
 }

@@ -40,20 +40,24 @@ func (z *sizing) length(n, size int, run bool) int {
 	return h + n*(int(z.object)+size)
 }
 
-// explains says whether the length of a is the one that its header promises under z. Fixed is false for types whose
-// length says nothing.
-func (z *sizing) explains(r *row, a []byte) (fits, fixed bool) {
-	if r == nil || r.form&(bodyless|segment) != 0 || len(a) < 2 || a[1]&0x7f == 0 {
+// explains says whether length is the one that an ASDU of type r with qualifier vsq has under z. Fixed is false for
+// types whose length says nothing.
+func (z *sizing) explains(r *row, vsq byte, length int) (fits, fixed bool) {
+	if r == nil || r.form&(bodyless|segment) != 0 || vsq&0x7f == 0 {
 		return false, false
 	}
-	return z.length(int(a[1]&0x7f), r.size, a[1]&0x80 != 0) == len(a), true
+	return z.length(int(vsq&0x7f), r.size, vsq&0x80 != 0) == length, true
 }
 
-// agrees says whether a is a whole ASDU of a known type, of the length that the sizing in use gives it, sent for a
-// reason that its type allows: evidence that these octets are a frame.
-func (s *sizer) agrees(a []byte) bool {
+// telling is how many octets of a frame agrees looks at.
+const telling = header + 3
+
+// agrees says whether the frame that b begins with has a known type, the length that the sizing in use gives it, and a
+// cause that its type allows: evidence that these octets are a frame.
+func (s *sizer) agrees(b []byte) bool {
+	a := b[header:telling]
 	r := rowOf[a[0]]
-	fits, _ := s.sizing().explains(r, a)
+	fits, _ := s.sizing().explains(r, a[1], int(b[1])-minLength)
 	if !fits {
 		return false
 	}
@@ -63,7 +67,10 @@ func (s *sizer) agrees(a []byte) bool {
 
 // learn looks at one whole ASDU before it is decoded.
 func (s *sizer) learn(r *row, a []byte) {
-	fits, fixed := s.sizing().explains(r, a)
+	if len(a) < 2 {
+		return
+	}
+	fits, fixed := s.sizing().explains(r, a[1], len(a))
 	switch {
 	case !fixed:
 		return
@@ -74,7 +81,7 @@ func (s *sizer) learn(r *row, a []byte) {
 	best := -1
 	for i := range sizings {
 		z := &sizings[i]
-		if ok, _ := z.explains(r, a); !ok {
+		if ok, _ := z.explains(r, a[1], len(a)); !ok {
 			s.score[i] /= 2
 			continue
 		}

@@ -34,15 +34,18 @@ func readCP24(o *object, b []byte) {
 }
 
 // readCP56 reads a date and time (7.2.6.18), taken as UTC. Two digits of the year below 70 are of this century, as
-// most stacks have it. The day of the week may be left out and is not looked at.
+// most stacks have it; some count from 1900 and send more than 99, which is shown as they mean it. The day of the week may be left out and is not looked at.
 func readCP56(o *object, b []byte) {
 	ms, min, invalid := clock(b)
 	o.flag(invalid, protocols.TimeInvalid)
 	o.flag(b[2]&0x40 != 0, protocols.TimeSubstituted)
 	h, dom, month, year := int64(b[3]&0x1f), int(b[4]&0x1f), int(b[5]&0x0f), int(b[6]&0x7f)
-	if ms >= 60_000 || min >= 60 || h >= 24 || month < 1 || month > 12 || year > 99 || dom < 1 || dom > days(year, month) {
+	if ms >= 60_000 || min >= 60 || h >= 24 || month < 1 || month > 12 || dom < 1 || dom > days(year, month) {
 		o.badTime(invalid)
 		return
+	}
+	if year > 99 {
+		o.badTime(invalid)
 	}
 	if year < 70 {
 		year += 2000

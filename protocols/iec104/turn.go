@@ -10,6 +10,7 @@ import (
 type pending struct {
 	used     bool
 	answered bool
+	dir      protocols.Dir
 	typ      uint8
 	cause    uint8
 	common   uint32
@@ -50,7 +51,7 @@ func (d *decoder) pair(r *row, m *protocols.Message, at int64, elements []byte) 
 			p = &d.pendings[d.nextPending]
 			d.nextPending = (d.nextPending + 1) % uint8(len(d.pendings))
 		}
-		*p = pending{used: true, typ: r.id, cause: cause, common: det.common, object: object, at: at}
+		*p = pending{used: true, dir: m.Dir, typ: r.id, cause: cause, common: det.common, object: object, at: at}
 		p.size = uint8(copy(p.body[:], elements))
 	case commands && (cause == activationCon || cause == deactivCon || cause == activationTerm || unknowns.has(cause)):
 		d.answer(d.find(r.id, det.common, object), r, m, at, elements)
@@ -69,8 +70,10 @@ func (d *decoder) pair(r *row, m *protocols.Message, at int64, elements []byte) 
 func (d *decoder) answer(p *pending, r *row, m *protocols.Message, at int64, elements []byte) {
 	cause := d.det.cause
 	confirms := cause != activationTerm
+	same := p != nil && (r.class == clocks || bytes.Equal(elements[:min(len(elements), len(p.body))], p.body[:p.size]))
 	switch {
-	case p == nil || cause == activationCon && p.cause != activation || cause == deactivCon && p.cause != deactivation:
+	case p == nil || cause == activationCon && p.cause != activation || cause == deactivCon && p.cause != deactivation,
+		p.answered && confirms && !same: // it answers another command, which was not seen
 		m.Turn = protocols.Unpaired
 		return
 	case confirms && p.answered:
@@ -78,7 +81,7 @@ func (d *decoder) answer(p *pending, r *row, m *protocols.Message, at int64, ele
 	default:
 		m.Turn, m.RTT = protocols.Response, at-p.at
 	}
-	if confirms && r.class != clocks && !bytes.Equal(elements[:min(len(elements), len(p.body))], p.body[:p.size]) {
+	if confirms && !same && !unknowns.has(cause) {
 		m.Faults |= protocols.Mismatch
 	}
 	p.answered = p.answered || confirms
