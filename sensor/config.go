@@ -1,0 +1,123 @@
+package sensor
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/strict"
+)
+
+// Config is the sensor's configuration file. The zero value of every field but one source (interfaces or replay) works.
+type Config struct {
+	Name       string   `yaml:"name"`       // of the sensor, in alert ids; default: the enrolled name, or the host's
+	State      string   `yaml:"state"`      // folder of the baseline and the spool; default /var/lib/roje-sensor
+	Interfaces []string `yaml:"interfaces"` // the SPAN ports
+	Replay     Replay   `yaml:"replay"`     // capture files instead of interfaces, for demos
+	Phase      string   `yaml:"phase"`      // learn, enforce (default) or off
+	Rules      string   `yaml:"rules"`      // folder of further rules beside the built-in pack
+	Enrolment  string   `yaml:"enrolment"`  // folder that `roje-sensor enrol` made; default STATE/enrolment. Without one, alerts stay in the spool
+	SpoolBytes int64    `yaml:"spool_bytes"`
+	Alerts     string   `yaml:"alerts"` // also write each alert as a JSON line to this file
+	Admin      string   `yaml:"admin"`  // address of /metrics and /healthz, loopback only; empty: none
+}
+
+// Replay names capture files that stand in for an interface.
+type Replay struct {
+	Files []string `yaml:"files"`
+	Pace  float64  `yaml:"pace"` // packet seconds per second; 0 is as fast as possible
+}
+
+const (
+	defaultState      = "/var/lib/roje-sensor"
+	defaultSpoolBytes = 256 << 20
+	flushEvery        = 30 * time.Second // learning that a crash may lose, at most
+)
+
+// LoadConfig reads and checks a configuration file. The error holds all that is wrong with it.
+func LoadConfig(path string) (Config, error) {
+	var cfg Config
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return cfg, fmt.Errorf("read config: %w", err)
+	}
+	if err := strict.Decode(text, &cfg); err != nil {
+		return cfg, fmt.Errorf("config %s: %w", path, err)
+	}
+	cfg.setDefaults()
+	if err := cfg.Check(); err != nil {
+		return cfg, fmt.Errorf("config %s: %w", path, err)
+	}
+	return cfg, nil
+}
+
+func (c *Config) setDefaults() {
+	if c.State == "" {
+		c.State = defaultState
+	}
+	if c.Phase == "" {
+		c.Phase = rules.Enforce.String()
+	}
+	if c.Enrolment == "" {
+		c.Enrolment = filepath.Join(c.State, "enrolment")
+	}
+	if c.SpoolBytes == 0 {
+		c.SpoolBytes = defaultSpoolBytes
+	}
+}
+
+// Check returns all that is wrong with c and can be known without opening anything.
+func (c *Config) Check() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	switch {
+	case len(c.Interfaces) == 0 && len(c.Replay.Files) == 0:
+		bad("nothing to watch: name one of interfaces or replay.files")
+	case len(c.Interfaces) > 0 && len(c.Replay.Files) > 0:
+		bad("interfaces and replay.files exclude each other")
+	}
+	if _, err := ParsePhase(c.Phase); err != nil {
+		errs = append(errs, err)
+	}
+	if c.Replay.Pace < 0 {
+		bad("replay.pace is %v; it is packet seconds per second, 0 or more", c.Replay.Pace)
+	}
+	if c.SpoolBytes < 1<<20 {
+		bad("spool_bytes is %d; the least is 1048576", c.SpoolBytes)
+	}
+	if c.Admin != "" {
+		host, _, err := net.SplitHostPort(c.Admin)
+		if err != nil {
+			bad("admin: %w", err)
+		} else if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			bad("admin is %q; it must be a loopback address, since it asks nobody who they are", c.Admin)
+		}
+	}
+	for _, file := range c.Replay.Files {
+		if _, err := os.Stat(file); err != nil {
+			errs = append(errs, fmt.Errorf("replay: %w", err))
+		}
+	}
+	for _, name := range c.Interfaces {
+		if name == "" {
+			bad("interfaces holds an empty name")
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// ParsePhase reads the word of a phase.
+func ParsePhase(word string) (rules.Phase, error) {
+	words := map[string]rules.Phase{}
+	for _, p := range []rules.Phase{rules.Off, rules.Learn, rules.Enforce} {
+		words[p.String()] = p
+	}
+	if p, ok := words[word]; ok {
+		return p, nil
+	}
+	return 0, strict.Unknown("phase", word, []string{"learn", "enforce", "off"})
+}

@@ -1,0 +1,148 @@
+package sensor
+
+import (
+	"net/netip"
+
+	"github.com/roje-ot/roje/protocols"
+	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/sensor/flow"
+)
+
+// A Pipeline takes what flow finds, sets it in context and hands it on, in this order: baseline (what is new), events
+// out, ledger, rules. It is a flow.Handler and runs on the table's goroutine. It allocates nothing for a message that
+// no rule fires on and that nobody writes down.
+type Pipeline struct {
+	Know   func(*rules.Event) // fills in Facts; never nil
+	Record func(*rules.Event) // the ledger; never nil
+	Judge  func(*rules.Event) // the rules; never nil
+	Events *Lines             // each message as a line
+	Closed func(*flow.Conn)   // a connection's account is final; may be nil
+
+	event   rules.Event
+	odd     protocols.Message // for bytes that are no message
+	line    func([]byte) []byte
+	Judged  uint64 // messages judged so far
+	perKind [5]uint64
+}
+
+var _ flow.Handler = (*handler)(nil)
+
+// handler keeps flow's calls out of Pipeline's own methods.
+type handler struct{ *Pipeline }
+
+// Handler returns p as the handler of a flow.Table.
+func (p *Pipeline) Handler() flow.Handler {
+	p.line = p.event.AppendJSON
+	return handler{p}
+}
+
+// begin sets up the event for one thing that was seen. from is the end that acts as the client.
+func (p *Pipeline) begin(what rules.What, c *flow.Conn, client protocols.Dir, info *flow.PacketInfo) *rules.Event {
+	e := &p.event
+	*e = rules.Event{What: what, At: info.At, Frame: info.Frame}
+	server := client.Other()
+	e.Flow.Client, e.Flow.Server = c.Ends[client], c.Ends[server]
+	e.Flow.ClientMAC, e.Flow.ServerMAC = rules.MAC(c.MACs[client]), rules.MAC(c.MACs[server])
+	e.Flow.Conn = c.ID
+	if c.Transport == flow.UDP {
+		e.Flow.Transport = rules.UDP
+	}
+	e.Flow.NVLAN = uint8(copy(e.Flow.VLANs[:], info.Tags.All()))
+	return e
+}
+
+// client is the end of c that acts as the client in m.
+func client(m *protocols.Message) protocols.Dir {
+	if m.From == protocols.Client {
+		return m.Dir
+	}
+	return m.Dir.Other()
+}
+
+// finish sends the event on.
+func (p *Pipeline) finish(e *rules.Event) {
+	p.Know(e)
+	if e.What == rules.Message && p.Events.On() {
+		p.Events.Append(p.line)
+	}
+	p.Record(e)
+	p.Judge(e)
+	p.perKind[e.What]++
+}
+
+// Message implements flow.Handler.
+func (h handler) Message(c *flow.Conn, m *protocols.Message, info *flow.PacketInfo) {
+	e := h.begin(rules.Message, c, client(m), info)
+	e.Msg = m
+	h.Judged++
+	h.finish(e)
+}
+
+// bytes makes an event of bytes that are no message: faults say why.
+func (h handler) bytes(c *flow.Conn, dir protocols.Dir, raw []byte, faults protocols.Faults, info *flow.PacketInfo) {
+	if c.Proto == nil {
+		return
+	}
+	m := &h.odd
+	m.Reset()
+	m.Proto, m.Dir, m.Raw, m.Faults, m.Name = c.Proto, dir, raw, faults, "unframed"
+	if c.ServerKnown && dir == c.Server {
+		m.From = protocols.Server
+	}
+	e := h.begin(rules.Unframed, c, client(m), info)
+	e.Msg = m
+	h.finish(e)
+}
+
+// Unframed implements flow.Handler.
+func (h handler) Unframed(c *flow.Conn, dir protocols.Dir, _ int, first []byte, info *flow.PacketInfo) {
+	h.bytes(c, dir, first, protocols.Unframed, info)
+}
+
+// Overlap implements flow.Handler.
+func (h handler) Overlap(c *flow.Conn, dir protocols.Dir, _, got []byte, info *flow.PacketInfo) {
+	h.bytes(c, dir, got, protocols.Overlap, info)
+}
+
+// Gap implements flow.Handler.
+func (h handler) Gap(c *flow.Conn, _ protocols.Dir, _ int, info *flow.PacketInfo) {
+	h.finish(h.begin(rules.Gap, c, c.Server.Other(), info))
+}
+
+// outcomes are the edges that rules hear of.
+var outcomes = map[flow.Edge]rules.Outcome{flow.Called: rules.Attempted, flow.Answered: rules.Accepted, flow.Refused: rules.Refused}
+
+// Edge implements flow.Handler.
+func (h handler) Edge(c *flow.Conn, edge flow.Edge, dir protocols.Dir, info *flow.PacketInfo) {
+	outcome, ok := outcomes[edge]
+	if !ok {
+		return
+	}
+	caller := dir
+	if edge != flow.Called {
+		caller = dir.Other()
+	}
+	e := h.begin(rules.Connection, c, caller, info)
+	e.Flow.Outcome = outcome
+	h.finish(e)
+}
+
+// ARP implements flow.Handler.
+func (h handler) ARP(a *flow.ARP, info *flow.PacketInfo) {
+	e := &h.event
+	*e = rules.Event{What: rules.ARP, At: info.At, Frame: info.Frame}
+	e.Flow.Client, e.Flow.Server = address(a.SenderIP), address(a.TargetIP)
+	e.Flow.ClientMAC, e.Flow.ServerMAC = rules.MAC(a.SenderMAC), rules.MAC(a.TargetMAC)
+	e.Flow.NVLAN = uint8(copy(e.Flow.VLANs[:], info.Tags.All()))
+	h.finish(e)
+}
+
+// Closed implements flow.Handler.
+func (h handler) Closed(c *flow.Conn, _ flow.Reason) {
+	if h.Pipeline.Closed != nil {
+		h.Pipeline.Closed(c)
+	}
+}
+
+// address is an ARP's end: no port belongs to it.
+func address(ip netip.Addr) netip.AddrPort { return netip.AddrPortFrom(ip, 0) }
