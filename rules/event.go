@@ -101,6 +101,7 @@ type Facts struct {
 	Phase Phase
 	Novel Novel
 
+	Approved      bool // this very operation of this station on this link was learned and approved
 	ClientServes  bool // the client's host has itself answered as a server of a control protocol
 	ClientCommand bool // the client has commanded or written before, in learning
 	LinkWrites    bool // the link was learned with writes or commands, not as read-only

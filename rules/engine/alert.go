@@ -1,0 +1,109 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"math"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/roje-ot/roje/protocols"
+	"github.com/roje-ot/roje/rules"
+)
+
+// maxPoints is how many points an alert carries.
+const maxPoints = 32
+
+// alert makes the alert of f from the event in g.env.
+func (g *Engine) alert(r *running, f *finding) *rules.Alert {
+	env := &g.env
+	e := env.E
+	a := &rules.Alert{
+		ID: g.id(r, f), Rule: r.ID, Title: r.Message.Render(env), Severity: r.Severity, Techniques: r.Techniques, Score: score(r, e),
+		Client: host(e.Flow.Client), Server: host(e.Flow.Server),
+	}
+	if r.Learned != nil && e.Facts.Phase != rules.Off {
+		a.Learned = r.Learned.Render(env)
+	}
+	if r.Observed != nil {
+		a.Observed = r.Observed.Render(env)
+	}
+	if m := e.Msg; m != nil {
+		describe(a, m)
+	}
+	a.Incident = g.cases.assign(a.ID, e.At, e.Flow.Client.Addr(), e.Flow.Server.Addr())
+	return a
+}
+
+// id names a finding the same in every replay of the same packets: by rule, what tells its findings apart, and time.
+func (g *Engine) id(r *running, f *finding) string {
+	b := append([]byte(g.sensor), 0)
+	b = append(append(b, r.ID...), 0)
+	for _, w := range r.Per {
+		b = append(w.Append(b, &g.env), 0)
+	}
+	if f.many != nil {
+		b = append(b, "fan"...)
+	}
+	b = strconv.AppendInt(b, f.first, 10)
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:8])
+}
+
+func host(a netip.AddrPort) string {
+	if !a.Addr().IsValid() {
+		return ""
+	}
+	return a.Addr().Unmap().String()
+}
+
+// describe copies into a what m says.
+func describe(a *rules.Alert, m *protocols.Message) {
+	if m.Proto != nil {
+		a.Proto = m.Proto.Name
+	}
+	a.Name = m.Name
+	if m.HasStation {
+		station := m.Station
+		a.Station = &station
+	}
+	if m.HasCode {
+		code := m.Code
+		a.Code = &code
+	}
+	for i := range m.Points[:min(len(m.Points), maxPoints)] {
+		a.Points = append(a.Points, point(&m.Points[i]))
+	}
+}
+
+func point(p *protocols.Point) rules.Point {
+	q := rules.Point{Kind: p.Kind.String(), Addr: p.Addr, N: p.N}
+	if p.Has&protocols.HasValue != 0 && !math.IsNaN(p.Value) && !math.IsInf(p.Value, 0) {
+		v := p.Value
+		q.Value = &v
+	}
+	if p.Has&protocols.HasQuality != 0 {
+		q.Quality = p.Quality.String()
+	}
+	if p.Has&protocols.HasTime != 0 {
+		at := time.Unix(0, p.Time).UTC()
+		q.Time = &at
+	}
+	return q
+}
+
+// score rates a finding. Novelty is 1 for what a baseline has never seen, a half where nothing is known, and little for
+// what was learned. A young baseline makes what leans on it less sure: half as sure on its first day, full after a week.
+func score(r *running, e *rules.Event) rules.Score {
+	s := rules.Score{Impact: r.Impact, Novelty: 0.5, Confidence: r.Confidence}
+	if e.Facts.Phase != rules.Enforce {
+		return s
+	}
+	s.Novelty = 0.2
+	if e.Facts.Novel != 0 {
+		s.Novelty = 1
+		s.Confidence *= 0.5 + 0.5*min(e.Facts.Days/7, 1)
+	}
+	return s
+}

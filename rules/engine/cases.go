@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"net/netip"
+)
+
+const (
+	caseGap  = 30 * 60 * 1e9   // alerts that share a host within this time share an incident
+	caseLong = 24 * 3600 * 1e9 // and an incident ends after this
+	maxCases = 4096
+)
+
+// cases gives alerts that share an actor or a victim one incident.
+type cases struct {
+	index map[netip.Addr]int32
+	table []caseCell
+	lru   list
+}
+
+type caseCell struct {
+	host     netip.Addr
+	incident string
+	opened   int64
+	last     int64
+}
+
+func newCases() *cases { return &cases{index: map[netip.Addr]int32{}, lru: newList()} }
+
+// assign returns the incident of an alert with this id between these hosts: the older of those that are open for them,
+// or a new one.
+func (c *cases) assign(id string, at int64, hosts ...netip.Addr) string {
+	found := caseCell{incident: "i" + id, opened: at}
+	for _, h := range hosts {
+		i, ok := c.index[h]
+		if !ok {
+			continue
+		}
+		if e := &c.table[i]; at-e.last <= caseGap && at-e.opened <= caseLong && e.opened <= found.opened {
+			found = *e
+		}
+	}
+	for _, h := range hosts {
+		if h.IsValid() {
+			c.put(caseCell{host: h, incident: found.incident, opened: found.opened, last: at})
+		}
+	}
+	return found.incident
+}
+
+func (c *cases) put(e caseCell) {
+	i, ok := c.index[e.host]
+	switch {
+	case ok:
+		c.lru.touch(i)
+	case len(c.table) < maxCases:
+		i = int32(len(c.table))
+		c.table = append(c.table, caseCell{})
+		c.lru.push(i)
+	default:
+		i = c.lru.oldest()
+		delete(c.index, c.table[i].host)
+		c.lru.touch(i)
+	}
+	c.table[i] = e
+	c.index[e.host] = i
+}
+
+// touch says that the incident of these hosts goes on.
+func (c *cases) touch(at int64, hosts ...netip.Addr) {
+	for _, h := range hosts {
+		if i, ok := c.index[h]; ok {
+			c.table[i].last = max(c.table[i].last, at)
+		}
+	}
+}

@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/roje-ot/roje/rules"
+)
+
+// maxFindings bounds the findings that are open at one time.
+const maxFindings = 4096
+
+// ongoing is after how long a finding that never pauses is said again.
+const ongoing = 24 * 3600 * 1e9
+
+// A finding is an alert that was emitted and whose repeats are being counted.
+type finding struct {
+	key      uint64
+	rule     *running
+	alert    *rules.Alert // as it was made
+	sentence string       // its own, without the headline of a fan
+	emitted  uint64       // the count that was last emitted
+	first    int64
+	last     int64
+	count    uint64
+	head     []uint64 // first frames
+	tail     [10]uint64
+	tailN    int
+	many     map[netip.Addr]struct{} // of a fan: the clients or servers that it stands for
+	open     bool
+}
+
+// A fold is the table of open findings.
+type fold struct {
+	index map[uint64]int32
+	table []finding
+	lru   list
+	free  []int32
+}
+
+func newFold() *fold { return &fold{index: map[uint64]int32{}, lru: newList()} }
+
+// get returns the open finding of key, or nil.
+func (f *fold) get(key uint64) *finding {
+	i, ok := f.index[key]
+	if !ok {
+		return nil
+	}
+	f.lru.touch(i)
+	return &f.table[i]
+}
+
+// add makes room for a new finding. Where it had to close another for that, it returns that one's last state.
+func (f *fold) add(key uint64) (added *finding, closed finding) {
+	var i int32
+	switch {
+	case len(f.free) > 0:
+		i = f.free[len(f.free)-1]
+		f.free = f.free[:len(f.free)-1]
+		f.lru.touch(i)
+	case len(f.table) < maxFindings:
+		i = int32(len(f.table))
+		f.table = append(f.table, finding{})
+		f.lru.push(i)
+	default:
+		i = f.lru.oldest()
+		closed = f.table[i]
+		delete(f.index, closed.key)
+		f.lru.touch(i)
+	}
+	f.table[i] = finding{key: key, open: true}
+	f.index[key] = i
+	return &f.table[i], closed
+}
+
+// close forgets the finding of key.
+func (f *fold) close(key uint64) {
+	i := f.index[key]
+	delete(f.index, key)
+	f.table[i] = finding{}
+	f.free = append(f.free, i)
+}
+
+// all returns the open findings by their first time and id.
+func (f *fold) all() []*finding {
+	var open []*finding
+	for i := range f.table {
+		if f.table[i].open {
+			open = append(open, &f.table[i])
+		}
+	}
+	slices.SortFunc(open, func(a, b *finding) int {
+		if a.first != b.first {
+			return int(max(min(a.first-b.first, 1), -1))
+		}
+		if a.alert.ID < b.alert.ID {
+			return -1
+		}
+		return 1
+	})
+	return open
+}
+
+// ended tells whether a repeat at packet time at would be a new finding.
+func (f *finding) ended(at int64) bool {
+	return at-f.last > f.rule.Quiet || at-f.first > ongoing
+}
+
+// repeat counts one more event.
+func (f *finding) repeat(at int64, frame uint64) {
+	f.count++
+	f.last = max(f.last, at)
+	f.first = min(f.first, at)
+	if frame == 0 {
+		return
+	}
+	if len(f.head) < len(f.tail) {
+		f.head = append(f.head, frame)
+		return
+	}
+	f.tail[f.tailN%len(f.tail)] = frame
+	f.tailN++
+}
+
+// frames returns the first and the latest frames.
+func (f *finding) frames() []uint64 {
+	frames := slices.Clone(f.head)
+	n := min(f.tailN, len(f.tail))
+	for i := f.tailN - n; i < f.tailN; i++ {
+		frames = append(frames, f.tail[i%len(f.tail)])
+	}
+	return frames
+}

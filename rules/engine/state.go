@@ -1,0 +1,159 @@
+package engine
+
+import (
+	"github.com/roje-ot/roje/rules/lang"
+)
+
+// A state is what one rule remembers: a bounded number of keys, each with its count, values and place in a sequence.
+type state struct {
+	*lang.State
+	seed  lang.Hash
+	index map[uint64]int32
+	cells []cellState
+	lru   list
+}
+
+// cellState is the memory of one key. at is the packet time of its last event.
+type cellState struct {
+	key     uint64
+	slots   [slots]uint32 // events by eighth of the window
+	first   int64         // number of the eighth that slots[0] stands for, in windows/8 since 1970
+	values  []sighting
+	step    int
+	started int64 // when the first step of the sequence was done
+}
+
+// slots is how finely a window is cut: a count stands for between 7/8 and all of it, never for more.
+const slots = 8
+
+// A sighting is one of the different values and when it was last seen.
+type sighting struct {
+	value uint64
+	at    int64
+}
+
+func newState(s *lang.State, seed lang.Hash) *state {
+	return &state{State: s, seed: seed, index: map[uint64]int32{}, lru: newList()}
+}
+
+// count takes env's event into account and puts the numbers into env.
+func (s *state) count(env *lang.Env) {
+	h := s.seed
+	for _, w := range s.By {
+		h = w.Hash(h, env)
+	}
+	c := s.cell(uint64(h))
+	at := env.E.At
+	env.Count = c.add(at, s.Window)
+	env.Distinct = 0
+	switch {
+	case s.Points:
+		if m := env.E.Msg; m != nil {
+			for i := range m.Points {
+				p := &m.Points[i]
+				for k := range min(p.N, uint32(s.Cap)) {
+					c.see(uint64(s.seed.Uint64(uint64(p.Kind)).Uint64(uint64(p.Addr)+uint64(k))), at, s.Cap)
+				}
+			}
+		}
+		env.Distinct = c.expire(at, s.Window)
+	case s.Distinct != nil:
+		c.see(uint64(s.Distinct.Hash(s.seed, env)), at, s.Cap)
+		env.Distinct = c.expire(at, s.Window)
+	}
+	if s.Sequence != nil {
+		c.advance(s, env)
+	}
+}
+
+// cell returns the memory of key, made if need be.
+func (s *state) cell(key uint64) *cellState {
+	if i, ok := s.index[key]; ok {
+		s.lru.touch(i)
+		return &s.cells[i]
+	}
+	var i int32
+	if len(s.cells) < s.Keys {
+		i = int32(len(s.cells))
+		s.cells = append(s.cells, cellState{})
+		s.lru.push(i)
+	} else {
+		i = s.lru.oldest()
+		delete(s.index, s.cells[i].key)
+		s.lru.touch(i)
+	}
+	c := &s.cells[i]
+	*c = cellState{key: key, values: c.values[:0]}
+	s.index[key] = i
+	return c
+}
+
+// add counts an event at packet time and returns how many the window holds. Time that runs backwards counts as now.
+func (c *cellState) add(at, window int64) int64 {
+	eighth := at / max(window/slots, 1)
+	if shift := eighth - (c.first + slots - 1); shift > 0 {
+		if shift >= slots {
+			c.slots = [slots]uint32{}
+		} else {
+			copy(c.slots[:], c.slots[shift:])
+			clear(c.slots[slots-shift:])
+		}
+		c.first += shift
+	}
+	i := min(max(eighth-c.first, 0), slots-1)
+	c.slots[i]++
+	var n int64
+	for _, k := range c.slots {
+		n += int64(k)
+	}
+	return n
+}
+
+// see notes a value. At the cap the value seen longest ago makes room.
+func (c *cellState) see(value uint64, at int64, cap int) {
+	oldest := 0
+	for i := range c.values {
+		v := &c.values[i]
+		if v.value == value {
+			v.at = max(v.at, at)
+			return
+		}
+		if v.at < c.values[oldest].at {
+			oldest = i
+		}
+	}
+	if len(c.values) < cap {
+		c.values = append(c.values, sighting{value, at})
+		return
+	}
+	c.values[oldest] = sighting{value, at}
+}
+
+// expire forgets values that left the window and returns how many are left.
+func (c *cellState) expire(at, window int64) int64 {
+	kept := c.values[:0]
+	for _, v := range c.values {
+		if at-v.at < window {
+			kept = append(kept, v)
+		}
+	}
+	c.values = kept
+	return int64(len(kept))
+}
+
+// advance moves the sequence on if its next step holds. It starts again when the window since its first
+// step is over; until then it stays done.
+func (c *cellState) advance(s *state, env *lang.Env) {
+	at := env.E.At
+	if c.step > 0 && (at-c.started >= s.Window || at < c.started) {
+		c.step = 0
+	}
+	if c.step < len(s.Sequence) && s.Sequence[c.step](env) {
+		if c.step == 0 {
+			c.started = at
+		}
+		c.step++
+	}
+	env.Step = int64(c.step)
+	env.Done = c.step == len(s.Sequence)
+}

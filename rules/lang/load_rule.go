@@ -1,0 +1,273 @@
+package lang
+
+import (
+	"math"
+	"regexp"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/roje-ot/roje/protocols"
+	"github.com/roje-ot/roje/rules"
+)
+
+var idRE = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*$`)
+
+// rule reads one rule; nil if it is wrong.
+func (r *reader) rule(n *yaml.Node) *Rule {
+	before := len(r.errs)
+	if n.Kind != yaml.MappingNode {
+		r.errorf(n, "start it with `- id: ...`", "a rule must be a mapping")
+		return nil
+	}
+	if !r.plain(n) {
+		return nil
+	}
+	rule := &Rule{File: r.file, Line: n.Line, Quiet: int64(defaultQuiet), Confidence: defaultConfidence, Impact: math.NaN()}
+	var message, learned, observed, where, tests *yaml.Node
+	node := func(dst **yaml.Node) func(*yaml.Node) { return func(n *yaml.Node) { *dst = n } }
+	seen := r.fields(n, "a rule", map[string]func(*yaml.Node){
+		"id": func(n *yaml.Node) {
+			if r.text(n, &rule.ID); !idRE.MatchString(rule.ID) || len(rule.ID) > 64 {
+				r.errorf(n, "letters and digits joined by hyphens, like C05-industroyer2", "%q is no id", rule.ID)
+			}
+		},
+		"name":       func(n *yaml.Node) { r.text(n, &rule.Name) },
+		"severity":   func(n *yaml.Node) { r.severity(n, &rule.Severity) },
+		"attack":     func(n *yaml.Node) { r.list(n, func(item *yaml.Node) { r.technique(item, rule) }) },
+		"impact":     func(n *yaml.Node) { r.fraction(n, &rule.Impact) },
+		"confidence": func(n *yaml.Node) { r.fraction(n, &rule.Confidence) },
+		"when":       func(n *yaml.Node) { r.when(n, &rule.When) },
+		"state":      func(n *yaml.Node) { rule.State = r.state(n) },
+		"where":      node(&where),
+		"per":        func(n *yaml.Node) { rule.Per = r.words(n) },
+		"quiet":      func(n *yaml.Node) { r.duration(n, &rule.Quiet) },
+		"message":    node(&message),
+		"learned":    node(&learned),
+		"observed":   node(&observed),
+		"help":       func(n *yaml.Node) { r.help(n, &rule.Help) },
+		"tests":      node(&tests),
+	})
+	for _, key := range []string{"id", "name", "severity", "attack", "when", "message", "help", "tests"} {
+		if !seen[key] {
+			r.errorf(n, "", "rule %s has no %s", rule.ID, key)
+		}
+	}
+	if rule.Per == nil {
+		rule.Per = []*Word{r.v.words["client"], r.v.words["server"]}
+	}
+	if math.IsNaN(rule.Impact) {
+		rule.Impact = impactOf(rule.When.Ops)
+	}
+	r.where(where, rule)
+	var window int64
+	if rule.State != nil {
+		window = rule.State.Window
+	}
+	rule.Message = r.template(message, window)
+	rule.Learned = r.template(learned, window)
+	rule.Observed = r.template(observed, window)
+	if tests != nil {
+		r.tests(tests, rule)
+	}
+	if len(r.errs) > before {
+		return nil
+	}
+	return rule
+}
+
+// plain refuses what a rule has no use for and what could explode: aliases, and more nodes than a rule can need.
+func (r *reader) plain(root *yaml.Node) bool {
+	n := 0
+	var walk func(*yaml.Node) bool
+	walk = func(node *yaml.Node) bool {
+		if n++; n > maxRuleNodes {
+			r.errorf(root, "split it", "rule of more than %d YAML nodes", maxRuleNodes)
+			return false
+		}
+		if node.Kind == yaml.AliasNode || node.Anchor != "" {
+			r.errorf(node, "write it out", "anchors and aliases are not allowed")
+			return false
+		}
+		for _, child := range node.Content {
+			if !walk(child) {
+				return false
+			}
+		}
+		return true
+	}
+	return walk(root)
+}
+
+func (r *reader) technique(n *yaml.Node, rule *Rule) {
+	if _, ok := TechniqueByID(n.Value); !ok {
+		r.errorf(n, techniqueHint(n.Value), "unknown technique %q", n.Value)
+		return
+	}
+	rule.Techniques = append(rule.Techniques, n.Value)
+}
+
+// impactOf is the impact of the worst operation that the rule is about.
+func impactOf(ops uint16) float64 {
+	worst := 0.4
+	for op, v := range map[protocols.Op]float64{protocols.Read: 0.4, protocols.Configure: 0.5, protocols.Time: 0.5, protocols.Write: 0.8,
+		protocols.Operate: 0.8, protocols.File: 0.8, protocols.Restart: 1} {
+		if ops&(1<<op) != 0 {
+			worst = max(worst, v)
+		}
+	}
+	return worst
+}
+
+func (r *reader) help(n *yaml.Node, h *Help) {
+	seen := r.fields(n, "help", map[string]func(*yaml.Node){
+		"meaning":         func(n *yaml.Node) { r.text(n, &h.Meaning) },
+		"do":              func(n *yaml.Node) { r.text(n, &h.Do) },
+		"false_positives": func(n *yaml.Node) { r.text(n, &h.FalsePositives) },
+	})
+	if !seen["meaning"] || !seen["do"] {
+		r.errorf(n, "", "help must say its meaning and what to do")
+	}
+}
+
+func (r *reader) template(n *yaml.Node, window int64) *Template {
+	if n == nil {
+		return nil
+	}
+	var text string
+	r.text(n, &text)
+	t, err := r.v.template(text, window)
+	if err != nil {
+		r.inside(n, err)
+	}
+	return t
+}
+
+func (r *reader) where(n *yaml.Node, rule *Rule) {
+	if n == nil {
+		return
+	}
+	var text string
+	r.text(n, &text)
+	var err error
+	if rule.Before, rule.After, err = r.v.Condition(text); err != nil {
+		r.inside(n, err)
+		return
+	}
+	if rule.After != nil && rule.State == nil {
+		r.errorf(n, "add `state:` with `by:` and `window:`", "the condition uses count, distinct, step or done, and the rule has no state")
+	}
+}
+
+func (r *reader) when(n *yaml.Node, w *When) {
+	seen := r.fields(n, "when", map[string]func(*yaml.Node){
+		"what": func(n *yaml.Node) {
+			r.list(n, func(item *yaml.Node) {
+				if i, ok := r.oneOf(item, "kind of event", rules.WhatNames()); ok {
+					w.What |= 1 << i
+				}
+			})
+		},
+		"proto": func(n *yaml.Node) {
+			r.list(n, func(item *yaml.Node) {
+				names := r.v.words["proto"].Names
+				if i, ok := r.oneOf(item, "protocol", names); ok {
+					w.Protos = append(w.Protos, names[i])
+				}
+			})
+		},
+		"op": func(n *yaml.Node) {
+			r.list(n, func(item *yaml.Node) {
+				if i, ok := r.oneOf(item, "operation", protocols.OpNames()); ok {
+					w.Ops |= 1 << i
+				}
+			})
+		},
+		"code": func(n *yaml.Node) {
+			r.list(n, func(item *yaml.Node) {
+				code, err := strconv.ParseUint(item.Value, 0, 16)
+				if err != nil {
+					r.errorf(item, "write the number; names go under `name:`", "%q is no code", item.Value)
+				}
+				w.Codes = append(w.Codes, uint16(code))
+			})
+		},
+		"name": func(n *yaml.Node) { r.list(n, func(item *yaml.Node) { w.Names = append(w.Names, item.Value) }) },
+		"from": func(n *yaml.Node) {
+			if i, ok := r.oneOf(n, "side", sideNames); ok {
+				w.From = Choice(i + 1)
+			}
+		},
+		"fault": func(n *yaml.Node) {
+			r.list(n, func(item *yaml.Node) {
+				if i, ok := r.oneOf(item, "fault", protocols.FaultNames()); ok {
+					w.Faults |= 1 << i
+				}
+			})
+		},
+		"ok": func(n *yaml.Node) {
+			if i, ok := r.oneOf(n, "answer", []string{"true", "false"}); ok {
+				w.OK = Choice(i + 1)
+			}
+		},
+		"outcome": func(n *yaml.Node) {
+			r.list(n, func(item *yaml.Node) {
+				if i, ok := r.oneOf(item, "outcome", outcomeNames); ok {
+					w.Outcomes |= 1 << i
+				}
+			})
+		},
+	})
+	if w.What == 0 && !seen["what"] {
+		w.What = 1 << rules.Message
+	}
+	if w.What&^(1<<rules.Message|1<<rules.Unframed) != 0 && (w.Protos != nil || w.Ops != 0 || w.Codes != nil || w.Names != nil || w.From != Either || w.Faults != 0 || w.OK != Either) {
+		r.errorf(n, "use server_port and the other words of the flow in `where:`", "a connection, an ARP packet or a gap has no protocol, code, side or fault")
+	}
+}
+
+// Limits of a rule's state.
+const (
+	defaultCap, maxCap   = 64, 256
+	defaultKeys, maxKeys = 4096, 65536
+)
+
+func (r *reader) state(n *yaml.Node) *State {
+	s := &State{Cap: defaultCap, Keys: defaultKeys}
+	seen := r.fields(n, "state", map[string]func(*yaml.Node){
+		"by":     func(n *yaml.Node) { s.By = r.words(n) },
+		"window": func(n *yaml.Node) { r.duration(n, &s.Window) },
+		"distinct": func(n *yaml.Node) {
+			if n.Value == "point" {
+				s.Points = true
+			} else if words := r.words(n); len(words) == 1 {
+				s.Distinct = words[0]
+			} else if len(words) > 1 {
+				r.errorf(n, "", "distinct takes one word")
+			}
+		},
+		"sequence": func(n *yaml.Node) {
+			r.list(n, func(item *yaml.Node) {
+				before, after, err := r.v.Condition(item.Value)
+				if err != nil {
+					r.inside(item, err)
+				} else if after != nil {
+					r.errorf(item, "", "a step cannot look at the state")
+				} else {
+					s.Sequence = append(s.Sequence, before)
+				}
+			})
+			if len(s.Sequence) == 1 || len(s.Sequence) > 8 {
+				r.errorf(n, "", "a sequence has 2 to 8 steps")
+			}
+		},
+		"cap":  func(n *yaml.Node) { r.whole(n, 2, maxCap, &s.Cap) },
+		"keys": func(n *yaml.Node) { r.whole(n, 1, maxKeys, &s.Keys) },
+	})
+	for _, key := range []string{"by", "window"} {
+		if !seen[key] {
+			r.errorf(n, "", "state has no %s", key)
+		}
+	}
+	return s
+}

@@ -1,0 +1,77 @@
+package lang
+
+import (
+	"github.com/roje-ot/roje/rules"
+
+	"github.com/roje-ot/roje/protocols"
+)
+
+// A Rule is one compiled rule. It is not changed after loading and may be shared.
+type Rule struct {
+	ID         string // number in the catalogue of detections and a slug: "C05-industroyer2-sequence"
+	Name       string
+	Severity   rules.Severity
+	Techniques []string // ATT&CK for ICS ids, v19
+	Impact     float64  // 0 to 1
+	Confidence float64  // 0 to 1
+
+	When   When
+	State  *State // nil: the rule remembers nothing
+	Before Cond   // decided before the state counts; nil: holds
+	After  Cond   // decided after; nil: holds
+
+	Per   []*Word // what tells one finding of this rule from another
+	Quiet int64   // nanoseconds without a repeat after which a repeat is a new alert
+
+	Message, Learned, Observed *Template // the last two may be nil
+
+	Help  Help
+	Tests []Test
+
+	File string
+	Line int
+}
+
+// Help is what the documentation and the console say about a rule.
+type Help struct {
+	Meaning        string
+	Do             string
+	FalsePositives string
+}
+
+// When selects events by what an index can answer. Zero members select everything.
+type When struct {
+	What     uint8 // bits by rules.What
+	Protos   []string
+	Ops      uint16 // bits by protocols.Op
+	Codes    []uint16
+	Names    []string
+	From     Choice // Yes is the client
+	Faults   protocols.Faults
+	OK       Choice
+	Outcomes uint8 // bits by rules.Outcome
+}
+
+// A Choice is yes, no, or either.
+type Choice uint8
+
+// The choices.
+const (
+	Either Choice = iota
+	Yes
+	No
+)
+
+// Takes tells whether v passes.
+func (c Choice) Takes(v bool) bool { return c == Either || (c == Yes) == v }
+
+// State is what a rule remembers of the events that pass When and Before: per key, within a window of packet time.
+type State struct {
+	By       []*Word // the key
+	Window   int64   // nanoseconds
+	Distinct *Word   // whose different values are counted; nil: none
+	Points   bool    // instead of Distinct: the address and kind of every point of the message
+	Sequence []Cond  // steps in their order; nil: none
+	Cap      int     // most different values that are told apart per key
+	Keys     int     // most keys; the one longest unused makes room
+}
