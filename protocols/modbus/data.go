@@ -1,6 +1,10 @@
 package modbus
 
-import "github.com/roje-ot/roje/protocols"
+import (
+	"encoding/binary"
+
+	"github.com/roje-ot/roje/protocols"
+)
 
 // The tables of the data model (4.3), as Point.Type has them: the first digit of the traditional reference.
 const (
@@ -115,17 +119,17 @@ func (d *decoder) tellBits(m *protocols.Message) {
 	d.bits(m, d.now.addr, b, n)
 }
 
-// bits appends n coils or inputs, the first in the lowest bit (6.1).
+// bits appends n coils or inputs, the first in the lowest bit (6.1), as far as there are addresses for them.
 func (d *decoder) bits(m *protocols.Message, addr uint16, b []byte, n int) {
-	for i := range n {
+	for i := range min(n, 1<<16-int(addr)) {
 		d.value(m, uint32(addr)+uint32(i), float64(b[i>>3]>>(i&7)&1))
 	}
 }
 
-// registers appends the registers that b holds.
+// registers appends the registers that b holds, as far as there are addresses for them.
 func (d *decoder) registers(m *protocols.Message, addr uint16, b []byte) {
-	for i := 0; i+1 < len(b); i += 2 {
-		d.value(m, uint32(addr)+uint32(i>>1), float64(uint16(b[i])<<8|uint16(b[i+1])))
+	for i := range min(len(b)/2, 1<<16-int(addr)) {
+		d.value(m, uint32(addr)+uint32(i), float64(binary.BigEndian.Uint16(b[2*i:])))
 	}
 }
 
@@ -298,6 +302,6 @@ func (d *decoder) tellFIFO(m *protocols.Message) {
 	d.detail.addr = d.now.addr
 	d.detail.has |= hasAddr
 	for i := 0; i+1 < len(b); i += 2 {
-		d.value(m, uint32(d.now.addr), float64(uint16(b[i])<<8|uint16(b[i+1])))
+		d.value(m, uint32(d.now.addr), float64(binary.BigEndian.Uint16(b[i:])))
 	}
 }

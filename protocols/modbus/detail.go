@@ -65,12 +65,14 @@ func of(m *protocols.Message) *detail { return m.Detail.(*detail) }
 // number is a field that is present if bit is.
 func number(name, doc string, bit has, get func(*detail) uint16) protocols.Field {
 	return protocols.Field{Name: name, Doc: doc, Int: func(m *protocols.Message) (int64, bool) {
-		d := of(m)
-		return int64(get(d)), d.has&bit != 0
+		if d := of(m); d.has&bit != 0 {
+			return int64(get(d)), true
+		}
+		return 0, false
 	}}
 }
 
-// bytes is a field of hex digits that is present where there are bytes.
+// bytesField is a field of hex digits that is present where there are bytes.
 func bytesField(name, doc string, get func(*detail) []byte) protocols.Field {
 	return protocols.Field{Name: name, Doc: doc, JSON: func(dst []byte, m *protocols.Message) []byte {
 		if b := get(of(m)); len(b) > 0 {

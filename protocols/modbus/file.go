@@ -1,6 +1,10 @@
 package modbus
 
-import "github.com/roje-ot/roje/protocols"
+import (
+	"encoding/binary"
+
+	"github.com/roje-ot/roje/protocols"
+)
 
 // A fileRef is one record of a file, or part of it: length registers from record on (6.14).
 type fileRef struct{ file, record, length uint16 }
@@ -95,7 +99,7 @@ func (d *decoder) tellFile(m *protocols.Message) {
 func (d *decoder) record(m *protocols.Message, f fileRef, b []byte) {
 	for i := 0; i+1 < len(b); i += 2 {
 		m.Points = append(m.Points, protocols.Point{Type: fileRecords, Addr: f.addr() + uint32(i>>1), N: 1,
-			Has: protocols.HasValue, Value: float64(uint16(b[i])<<8 | uint16(b[i+1]))})
+			Has: protocols.HasValue, Value: float64(binary.BigEndian.Uint16(b[i:]))})
 	}
 }
 

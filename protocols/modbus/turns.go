@@ -37,6 +37,7 @@ type turns struct {
 	all      []exchange // a ring once it is full
 	next     int        // where the next one goes
 	unitZero bool       // the server answers to unit 0: it is no broadcast here
+	astray   bool       // a response has come back under another identifier than its request's
 }
 
 // ask makes room for a request. Its files keep their room; everything else is zero.
@@ -111,7 +112,8 @@ func (t *turns) match(r *reply) (*exchange, protocols.Turn) {
 		return late, protocols.Late
 	case copied != nil:
 		return copied, protocols.Duplicate
-	case order != nil:
+	case order != nil && (exact == nil || t.astray):
+		t.astray = true
 		return order, protocols.Response
 	case exact != nil:
 		return exact, protocols.Response
