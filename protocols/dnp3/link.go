@@ -84,8 +84,16 @@ func frameLen(length uint8) int {
 func (l link) prm() bool              { return l.ctl&ctlPrm != 0 }
 func (l link) dir() bool              { return l.ctl&ctlDir != 0 }
 func (l link) function() linkFunction { return linkFunctions[l.ctl>>6&1][l.ctl&0x0f] }
-func (l link) userData() bool         { return l.function().data }
-func (l link) name() string           { return orUnknown(l.function().name) }
+
+// userData says whether an application reads what the frame carries. Data under a reserved function of a primary
+// station counts, and under TEST_LINK_STATES: there are stations that take it.
+func (l link) userData() bool {
+	fn := l.function()
+	return fn.data || l.prm() && l.length > minLength && (fn.name == "" || fn.fcv)
+}
+
+func (l link) name() string { return orUnknown(l.function().name) }
+
 func orUnknown(name string) string {
 	if name == "" {
 		return unknownName
