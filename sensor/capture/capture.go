@@ -13,6 +13,7 @@ const (
 	Null      LinkType = 0   // BSD loopback: the family in the byte order of the capturing host
 	Ethernet  LinkType = 1   //
 	PPP       LinkType = 9   //
+	FDDI      LinkType = 10  //
 	RawBSD    LinkType = 12  // raw IP; 14 on OpenBSD
 	RawOpen   LinkType = 14  //
 	PPPSerial LinkType = 50  // PPP in HDLC framing

@@ -92,6 +92,11 @@ func (t *Table) link(v *view, link capture.LinkType, b []byte) Bucket {
 			return v.short()
 		}
 		return t.ethertype(v, binary.BigEndian.Uint16(b[2:]), b[4:])
+	case capture.FDDI:
+		if len(b) < 13 {
+			return v.short()
+		}
+		return t.llc(v, 0, b[13:])
 	case capture.NFLOG:
 		return t.nflog(v, b)
 	}

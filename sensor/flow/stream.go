@@ -76,6 +76,9 @@ func (t *Table) data(c *Conn, dir protocols.Dir, seq uint32, b []byte, missing i
 			return Control // a keep-alive, whose one byte is none
 		}
 		h.start(seq)
+		if before := int32(seq - h.acked); h.hasAck && before > 0 && before <= maxAhead {
+			h.start(h.acked) // what the receiver had not yet when it was first seen is on its way
+		}
 	}
 	ahead := int32(seq - h.next)
 	if !h.moved && (ahead < 0 || ahead > maxWindow) {
@@ -102,7 +105,7 @@ func (t *Table) data(c *Conn, dir protocols.Dir, seq uint32, b []byte, missing i
 // behind takes a segment that starts before what was delivered.
 func (t *Table) behind(c *Conn, dir protocols.Dir, seq uint32, b []byte, missing int, p *PacketInfo) Bucket {
 	h := &c.half[dir]
-	n, old := len(b)+missing, int(int32(h.next-seq))
+	n, old := len(b)+missing, -int(int32(seq-h.next))
 	if i := h.given(seq, len(b)); i >= 0 && old >= n {
 		return t.island(c, dir, i, seq, b, p)
 	}
