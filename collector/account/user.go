@@ -1,0 +1,47 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/roje-ot/roje/collector/store"
+)
+
+// What can be wrong with a new user.
+var (
+	ErrName = errors.New("a user's name has 1 to 64 letters, digits and . _ - @, and begins with a letter or a digit")
+	ErrRole = errors.New("a role is one of viewer, analyst, admin, cert")
+)
+
+var userName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._@-]{0,63}$`)
+
+// Add makes a user with a one-time password, which it returns and nobody can read again. A cert account is a program's,
+// which cannot change a password: its password stays.
+func Add(ctx context.Context, users store.Users, scope store.Scope, name string, role store.Role, who string, at time.Time) (password string, err error) {
+	if !userName.MatchString(name) {
+		return "", ErrName
+	}
+	if !slices.Contains(Everyone, role) {
+		return "", ErrRole
+	}
+	switch _, err := users.GetUser(ctx, scope, name); {
+	case err == nil:
+		return "", fmt.Errorf("user %s: %w", name, store.ErrExists)
+	case !errors.Is(err, store.ErrNotFound):
+		return "", err
+	}
+	u := store.User{Name: name, Role: role, Created: at}
+	password = Reset(&u)
+	return password, users.PutUser(ctx, scope, u, who, at)
+}
+
+// Reset gives u a new one-time password and returns it; the caller stores u.
+func Reset(u *store.User) (password string) {
+	password = OneTime()
+	u.Hash, u.MustChange = Hash(password), u.Role != store.CERT
+	return password
+}

@@ -1,0 +1,143 @@
+package console
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/roje-ot/roje/collector/share"
+	"github.com/roje-ot/roje/collector/store"
+)
+
+type alertView struct {
+	view
+	Alert   store.Alert
+	Others  []store.Alert // of the same incident
+	Acts    []store.Act
+	Levels  []store.TLP
+	Chosen  store.TLP // of the preview
+	Preview string    // exactly what leaves, "" when none is asked for
+	Objects int       // in the preview
+	Stale   bool      // the alert has changed since it was released
+}
+
+// Limits of an alert's page.
+const (
+	othersMost = 20
+	actsMost   = 50
+)
+
+func (s *Server) alert(w http.ResponseWriter, r *http.Request) { s.alertPage(w, r, http.StatusOK, "") }
+
+func (s *Server) alertPage(w http.ResponseWriter, r *http.Request, status int, wrong string) {
+	v := alertView{view: s.view(r), Levels: share.Releasable(), Chosen: store.Amber}
+	v.Error = wrong
+	var err error
+	if v.Alert, err = s.Store.GetAlert(r.Context(), s.Scope, r.PathValue("id")); err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	if v.Alert.Incident != "" {
+		others, _, err := s.Store.ListAlerts(r.Context(), s.Scope, store.Filter{Incident: v.Alert.Incident}, "", othersMost+1)
+		if err != nil {
+			s.broken(w, r, err)
+			return
+		}
+		v.Others = slices.DeleteFunc(others, func(a store.Alert) bool { return a.ID == v.Alert.ID })
+	}
+	if v.Acts, err = s.Store.Acts(r.Context(), s.Scope, v.Alert.ID, actsMost); err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	v.Stale = v.Alert.Released != nil && v.Alert.Updated.After(*v.Alert.Released)
+	if v.Alert.TLP != "" {
+		v.Chosen = v.Alert.TLP
+	}
+	if text := r.FormValue("tlp"); text != "" && v.May("judge") {
+		if v.Chosen, err = store.ParseTLP(text); err != nil {
+			v.Error, v.Chosen = v.T("release.level"), store.Amber
+		} else if v.Preview, v.Objects, err = s.preview(r, v.Alert, v.Chosen); err != nil {
+			s.broken(w, r, err)
+			return
+		}
+	}
+	s.render(w, r, status, "alert.html", v)
+}
+
+// preview is what a release would send, save that the times of the release are those of now.
+func (s *Server) preview(r *http.Request, a store.Alert, tlp store.TLP) (text string, objects int, err error) {
+	now := s.Now().UTC().Truncate(time.Millisecond)
+	release := store.Released{Alert: a, Added: now, Created: now, TLP: tlp}
+	before, _, err := s.Store.ListReleased(r.Context(), s.Scope, store.ReleaseFilter{Alert: a.ID}, "", 1)
+	if err != nil {
+		return "", 0, err
+	}
+	if len(before) > 0 {
+		release.Created = before[0].Created
+	}
+	var b bytes.Buffer
+	bundle := share.Bundle(s.Scope.Operator(), release)
+	for _, o := range bundle {
+		var indented bytes.Buffer
+		if err := json.Indent(&indented, o.JSON(), "", "  "); err != nil {
+			return "", 0, err
+		}
+		b.Write(indented.Bytes())
+		b.WriteString("\n\n")
+	}
+	return strings.TrimSpace(b.String()), len(bundle), nil
+}
+
+// act does something to an alert and goes back to its page.
+func (s *Server) act(w http.ResponseWriter, r *http.Request, do func(id, who string) error) {
+	if err := do(r.PathValue("id"), s.view(r).User.Name); err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/alerts/"+url.PathEscape(r.PathValue("id")), http.StatusSeeOther)
+}
+
+func (s *Server) setStatus(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, formMost)
+	status := r.PostFormValue("status")
+	if !slices.Contains(statusNames, status) {
+		s.alertPage(w, r, http.StatusBadRequest, s.view(r).T("status.unknown"))
+		return
+	}
+	s.act(w, r, func(id, who string) error {
+		return s.Store.SetStatus(r.Context(), s.Scope, id, store.Status(status), who, s.Now())
+	})
+}
+
+func (s *Server) release(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, formMost)
+	tlp, err := store.ParseTLP(r.PostFormValue("tlp"))
+	if err != nil {
+		s.alertPage(w, r, http.StatusBadRequest, s.view(r).T("release.level"))
+		return
+	}
+	a, err := s.Store.GetAlert(r.Context(), s.Scope, r.PathValue("id"))
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	if seen := r.PostFormValue("updated"); seen != a.Updated.UTC().Format(time.RFC3339Nano) {
+		s.alertPage(w, r, http.StatusConflict, s.view(r).T("release.changed"))
+		return
+	}
+	s.act(w, r, func(id, who string) error {
+		_, err := s.Store.Release(r.Context(), s.Scope, id, tlp, who, s.Now())
+		return err
+	})
+}
+
+func (s *Server) retract(w http.ResponseWriter, r *http.Request) {
+	s.act(w, r, func(id, who string) error {
+		_, err := s.Store.Retract(r.Context(), s.Scope, id, who, s.Now())
+		return err
+	})
+}

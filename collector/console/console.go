@@ -1,0 +1,217 @@
+// Package console is what people see of the collector: pages made on the server, one stylesheet, one small script.
+//
+// Everything works without the script; with it the list of alerts is live. All is embedded, and nothing is fetched
+// from anywhere else. A row never moves under the reader: what is new is put on top only while the reader is not in the
+// list, and is otherwise counted until asked for.
+//
+// Texts are in text/, a file per language, English being what the others fall back to. Alerts' sentences are as the
+// sensor wrote them. Times are UTC.
+package console
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/roje-ot/roje/collector/account"
+	"github.com/roje-ot/roje/collector/share"
+	"github.com/roje-ot/roje/collector/store"
+)
+
+//go:generate go run ./generate
+
+//go:embed page/*.html
+var pageFiles embed.FS
+
+//go:embed static/*.css static/*.js static/*.svg
+var staticFiles embed.FS
+
+// A Server makes the pages. Any goroutine may use it.
+type Server struct {
+	Store  store.Store
+	Scope  store.Scope
+	Guard  *account.Guard
+	Logger *slog.Logger
+	Now    func() time.Time
+	Done   <-chan struct{} // closed when the collector stops: live lists end
+}
+
+// Routes lists the addresses of the console.
+func (s *Server) Routes() []account.Route {
+	page := func(pattern string, roles []store.Role, h http.HandlerFunc) account.Route {
+		return account.Route{Pattern: pattern, Door: account.Page, Roles: roles, Handler: h}
+	}
+	fresh := func(pattern string, h http.HandlerFunc) account.Route {
+		return account.Route{Pattern: pattern, Door: account.Page, Roles: account.Readers, Fresh: true, Handler: h}
+	}
+	static, err := fs.Sub(staticFiles, "static")
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	files := http.StripPrefix("/static/", http.FileServerFS(static))
+	return []account.Route{
+		{Pattern: "GET /signin", Door: account.Open, Handler: s.signInPage},
+		{Pattern: "POST /signin", Door: account.Open, Handler: s.signIn},
+		{Pattern: "GET /static/", Door: account.Open, Handler: func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Cache-Control", "max-age=300")
+			files.ServeHTTP(w, r)
+		}},
+		fresh("POST /signout", s.signOut),
+		fresh("GET /password", s.passwordPage),
+		fresh("POST /password", s.changePassword),
+		fresh("POST /language", s.setLanguage),
+		page("GET /{$}", account.Readers, s.alerts),
+		page("GET /live", account.Readers, s.live),
+		page("GET /alerts/{id}", account.Readers, s.alert),
+		page("POST /alerts/{id}/status", account.Judges, s.setStatus),
+		page("POST /alerts/{id}/release", account.Judges, s.release),
+		page("POST /alerts/{id}/retract", account.Judges, s.retract),
+		page("GET /sensors", account.Readers, s.sensors),
+		page("POST /sensors/{id}/deny", account.Admins, s.deny),
+		page("POST /sensors/{id}/allow", account.Admins, s.allow),
+		page("GET /users", account.Admins, s.users),
+		page("POST /users", account.Admins, s.addUser),
+		page("POST /users/{name}", account.Admins, s.editUser),
+	}
+}
+
+// A view is what every page gets; pages embed it.
+type view struct {
+	words words
+	User  store.User
+	Path  string
+	Error string // what was wrong with what was sent, in the reader's language
+	Live  bool   // the page changes by itself
+	now   time.Time
+}
+
+func (s *Server) view(r *http.Request) view {
+	u, _ := account.UserOf(r.Context())
+	return view{words: choose(u.Language, r.Header.Get("Accept-Language")), User: u, Path: r.URL.Path, now: s.Now()}
+}
+
+// View is the part of a page that every page has.
+func (v view) View() view { return v }
+
+// T is the text of a key in the reader's language, with args in the places of its verbs.
+func (v view) T(key string, args ...any) string { return v.words.text(key, args...) }
+
+// Lang is the language of the page.
+func (v view) Lang() string { return v.words.code }
+
+// Languages are those there are.
+func (v view) Languages() []words { return catalogue }
+
+// May says whether the reader may judge alerts, or keep users.
+func (v view) May(what string) bool {
+	switch what {
+	case "judge":
+		return v.User.Role == store.Analyst || v.User.Role == store.Admin
+	case "admin":
+		return v.User.Role == store.Admin
+	}
+	return false
+}
+
+// Ago is how long ago a time was, in the largest unit that tells something.
+func (v view) Ago(t time.Time) string {
+	d := v.now.Sub(t)
+	switch {
+	case d < time.Minute:
+		return v.T("time.now")
+	case d < time.Hour:
+		return v.T("time.minutes", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return v.T("time.hours", int(d.Hours()))
+	default:
+		return v.T("time.days", int(d.Hours()/24))
+	}
+}
+
+// pages are the parsed pages by file name. Each is the frame with its own main part.
+var pages = parsePages()
+
+func parsePages() map[string]*template.Template {
+	functions := template.FuncMap{
+		"utc":       func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
+		"iso":       func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+		"technique": share.TechniqueName,
+		"page":      share.TechniqueURL,
+		"point":     share.PointWords,
+		"label":     share.Label,
+		"glyph":     glyph,
+		"percent":   func(f float64) string { return fmt.Sprintf("%.0f %%", f*100) },
+		"bytes":     byteCount,
+		"row":       func(v view, a store.Alert) row { return row{v, a} },
+	}
+	common := template.Must(template.New("frame.html").Funcs(functions).ParseFS(pageFiles, "page/frame.html", "page/row.html"))
+	out := map[string]*template.Template{"row.html": common}
+	entries, err := fs.ReadDir(pageFiles, "page")
+	if err != nil {
+		panic(err) // the folder is embedded
+	}
+	for _, e := range entries {
+		if name := e.Name(); name != "frame.html" && name != "row.html" {
+			out[name] = template.Must(template.Must(common.Clone()).ParseFS(pageFiles, "page/"+name))
+		}
+	}
+	return out
+}
+
+// glyphs tell severities apart without colour, in the order of rules.Severity.
+var glyphs = [...]string{"○", "▽", "◇", "▲", "◆"}
+
+func glyph(severity fmt.Stringer) string {
+	for i, name := range severityNames {
+		if name == severity.String() {
+			return glyphs[i]
+		}
+	}
+	return ""
+}
+
+func byteCount(n int64) string {
+	switch {
+	case n < 1<<10:
+		return fmt.Sprintf("%d B", n)
+	case n < 1<<20:
+		return fmt.Sprintf("%.1f KiB", float64(n)/(1<<10))
+	default:
+		return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+	}
+}
+
+// render sends a page.
+func (s *Server) render(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
+	var b bytes.Buffer
+	if err := pages[name].ExecuteTemplate(&b, "frame.html", data); err != nil {
+		s.Logger.Error("page", "path", r.URL.Path, "err", err)
+		http.Error(w, "the page could not be made", http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	b.WriteTo(w)
+}
+
+// broken answers an error of the store.
+func (s *Server) broken(w http.ResponseWriter, r *http.Request, err error) {
+	v := s.view(r)
+	status, key := http.StatusInternalServerError, "error.store"
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		status, key = http.StatusNotFound, "error.missing"
+	case errors.Is(err, store.ErrCursor):
+		status, key = http.StatusBadRequest, "error.cursor"
+	default:
+		s.Logger.Error("console", "path", r.URL.Path, "err", err)
+	}
+	v.Error = v.T(key)
+	s.render(w, r, status, "error.html", v)
+}

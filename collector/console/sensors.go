@@ -1,0 +1,71 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/rules/batch"
+)
+
+type sensorsView struct {
+	view
+	Sensors []sensorRow
+}
+
+// A sensorRow is a sensor with its latest health, nil if it has sent none that can be read.
+type sensorRow struct {
+	store.Sensor
+	Health *batch.Health
+	State  string // key of a text: sensor.ok, sensor.silent, sensor.never, sensor.denied, sensor.expired
+}
+
+// silentAfter is how long a sensor, which speaks about once a minute, may say nothing before it is called silent.
+const silentAfter = 5 * time.Minute
+
+func (s *Server) sensors(w http.ResponseWriter, r *http.Request) {
+	v := sensorsView{view: s.view(r)}
+	sensors, err := s.Store.Sensors(r.Context(), s.Scope)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	for _, sensor := range sensors {
+		row := sensorRow{Sensor: sensor, State: sensorState(sensor, s.Now())}
+		if len(sensor.Health) > 0 {
+			var h batch.Health
+			if json.Unmarshal(sensor.Health, &h) == nil {
+				row.Health = &h
+			}
+		}
+		v.Sensors = append(v.Sensors, row)
+	}
+	s.render(w, r, http.StatusOK, "sensors.html", v)
+}
+
+func sensorState(sensor store.Sensor, now time.Time) string {
+	switch {
+	case sensor.Denied != nil:
+		return "sensor.denied"
+	case now.After(sensor.Expires):
+		return "sensor.expired"
+	case sensor.Seen == nil:
+		return "sensor.never"
+	case now.Sub(*sensor.Seen) > silentAfter:
+		return "sensor.silent"
+	}
+	return "sensor.ok"
+}
+
+func (s *Server) deny(w http.ResponseWriter, r *http.Request)  { s.judgeSensor(w, r, s.Store.Deny) }
+func (s *Server) allow(w http.ResponseWriter, r *http.Request) { s.judgeSensor(w, r, s.Store.Allow) }
+
+func (s *Server) judgeSensor(w http.ResponseWriter, r *http.Request, do func(ctx context.Context, scope store.Scope, sensor, who string, at time.Time) error) {
+	if err := do(r.Context(), s.Scope, r.PathValue("id"), s.view(r).User.Name, s.Now()); err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/sensors", http.StatusSeeOther)
+}
