@@ -80,11 +80,12 @@ const (
 	TimeSubstituted    // GEN bit of a time tag
 	TimeUnsynchronised // DNP3: common time of occurrence g51v2
 	TestBit            // 104: cause of transmission carries T
+	Offline            // DNP3: the flag ONLINE is clear
 )
 
 var qualityNames = [...]string{"overflow", "blocked", "substituted", "not_topical", "invalid", "online", "restart", "comm_lost", "remote_forced",
 	"local_forced", "chatter", "rollover", "discontinuity", "reference_err", "carry", "adjusted", "transient", "elapsed_invalid",
-	"time_invalid", "time_substituted", "time_unsynchronised", "test"}
+	"time_invalid", "time_substituted", "time_unsynchronised", "test", "offline"}
 
 // Append appends the words of q joined by commas, or "good".
 func (q Quality) Append(dst []byte) []byte {

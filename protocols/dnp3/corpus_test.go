@@ -124,7 +124,7 @@ func (c *counts) count(m *protocols.Message) {
 	}
 	for _, o := range detail(m).objects {
 		v := o.variation
-		if o.group >= 110 && o.group <= 112 {
+		if o.group >= 110 && o.group <= 111 {
 			v = 0 // tshark counts octet strings of all lengths as one
 		}
 		c.objects[fmt.Sprintf("g%dv%d", o.group, v)]++

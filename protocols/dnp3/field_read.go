@@ -23,6 +23,9 @@ var stateOf = [numFlagKinds]struct{ shift, mask uint8 }{
 // fields reads one object into pt and the message's registers.
 func (r *reader) fields(o *object, h *header, c *wire.Cursor, pt *protocols.Point) (f protocols.Faults) {
 	for i := range o.shape {
+		if c.Short {
+			return f
+		}
 		s := &o.shape[i]
 		switch s.how {
 		case packed: // behind an index: one octet per object
@@ -30,15 +33,19 @@ func (r *reader) fields(o *object, h *header, c *wire.Cursor, pt *protocols.Poin
 		case flags:
 			r.flags(s.n, c.U8(), pt)
 		case control:
-			f |= r.control(c.U8(), pt)
+			if v := c.U8(); !c.Short {
+				f |= r.control(v, pt)
+			}
 		case status:
-			r.status(c.U8()&0x7f, pt)
+			r.status(h, c.U8()&0x7f, pt)
 		case commanded:
 			v := c.U8()
-			r.status(v&0x7f, pt)
+			r.status(h, v&0x7f, pt)
 			pt.Value, pt.Has = float64(v>>7), pt.Has|protocols.HasValue
 		case unsigned:
-			r.number(s.to, c.LE(s.n), pt)
+			if v := c.LE(s.n); !c.Short {
+				r.number(s.to, v, pt)
+			}
 		case signed:
 			shift := 64 - 8*s.n
 			pt.Value, pt.Has = float64(int64(c.LE(s.n)<<shift)>>shift), pt.Has|protocols.HasValue
@@ -75,6 +82,9 @@ func (r *reader) fields(o *object, h *header, c *wire.Cursor, pt *protocols.Poin
 
 func (r *reader) flags(kind int, v byte, pt *protocols.Point) {
 	pt.Quality = protocols.Quality(v&0x1f) * protocols.Online
+	if v&1 == 0 {
+		pt.Quality |= protocols.Offline
+	}
 	for i, q := range quality[kind] {
 		if v&(0x20<<i) != 0 {
 			pt.Quality |= q
@@ -123,11 +133,12 @@ func (r *reader) control(v byte, pt *protocols.Point) (f protocols.Faults) {
 	return 0
 }
 
-// status notes the status of a control; in a response it is the outstation's verdict.
-func (r *reader) status(v byte, pt *protocols.Point) {
+// status notes the status of a control. In a response to the control it is the outstation's verdict; in an event
+// (groups 13 and 43) it tells of another message.
+func (r *reader) status(h *header, v byte, pt *protocols.Point) {
 	pt.Status = v
 	pt.Has |= protocols.HasStatus
-	if v != 0 && r.m.From == protocols.Server {
+	if v != 0 && r.m.From == protocols.Server && (h.group == groupCROB || h.group == groupSetpoint) {
 		refuse(&r.m.Status, statusControl, uint32(v))
 	}
 }

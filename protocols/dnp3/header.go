@@ -90,11 +90,13 @@ func (fn *function) carries(h *header) bool {
 }
 
 const (
-	groupTime  = 50
-	groupClass = 60
-	groupFile  = 70
-	groupIIN   = 80
-	groupAuth  = 120
+	groupCROB     = 12
+	groupSetpoint = 41
+	groupTime     = 50
+	groupClass    = 60
+	groupFile     = 70
+	groupIIN      = 80
+	groupAuth     = 120
 )
 
 // A reader walks the object headers of one fragment.
@@ -104,7 +106,8 @@ type reader struct {
 	c    wire.Cursor
 	cto  int64 // Unix nanoseconds: the common time of occurrence
 	sync ctoState
-	lost bool // where the next header stands is not known
+	mask protocols.Point // the pattern control block (g12v2) that a pattern mask (g12v3) selects points for
+	lost bool            // where the next header stands is not known
 }
 
 type ctoState uint8
@@ -199,6 +202,9 @@ func (r *reader) object(fn *function, h *header) (f protocols.Faults) {
 		if r.c.Pos() == before { // objects of no bytes: one stands for all
 			pt.N = clampRun(h.count)
 		}
+		if h.typeCode() == patternBlock {
+			r.mask = pt
+		}
 		if !o.quiet && !c.Short {
 			f |= r.point(&pt)
 		}
@@ -247,6 +253,12 @@ func (r *reader) asked(o *object, h *header) (f protocols.Faults) {
 	return f
 }
 
+// Objects that work together: the block says what to do, the mask to which points.
+const (
+	patternBlock = groupCROB<<8 | 2
+	patternMask  = groupCROB<<8 | 3
+)
+
 func clampRun(n uint64) uint32 { return uint32(min(n, 1<<32-1)) }
 
 // maxPoints bounds the points of one message: a full index range in packed format.
@@ -268,11 +280,22 @@ func (r *reader) packed(o *object, h *header) (f protocols.Faults) {
 	}
 	bits := r.c.Take(int((h.count*width + 7) / 8))
 	mask := byte(1<<width - 1)
-	pt := protocols.Point{Kind: o.kind, Type: h.typeCode(), N: 1, Has: protocols.HasValue}
+	pt := protocols.Point{Has: protocols.HasValue}
+	pattern := h.typeCode() == patternMask
+	if pattern {
+		pt = r.mask
+	}
+	pt.Kind, pt.Type, pt.N = o.kind, h.typeCode(), 1
 	for i := range h.count {
-		pt.Addr = h.start + uint32(i)
 		at := i * width
-		pt.Value = float64(bits[at/8] >> (at % 8) & mask)
+		v := bits[at/8] >> (at % 8) & mask
+		if pattern && v == 0 {
+			continue
+		}
+		pt.Addr = h.start + uint32(i)
+		if !pattern {
+			pt.Value = float64(v)
+		}
 		f |= r.point(&pt)
 	}
 	return f

@@ -40,7 +40,7 @@ var objects = append(attributes, []object{
 	{group: 11, variation: 2, name: "with time", kind: protocols.BinaryOut, shape: shape(outFlag, when)},
 	{group: 12, name: "Binary Output Command", kind: protocols.BinaryOut},
 	{group: 12, variation: 1, name: "control relay output block", kind: protocols.BinaryOut, shape: crob},
-	{group: 12, variation: 2, name: "pattern control block", kind: protocols.BinaryOut, shape: crob},
+	{group: 12, variation: 2, name: "pattern control block", quiet: true, shape: crob},
 	{group: 12, variation: 3, name: "pattern mask", kind: protocols.BinaryOut, shape: shape(bit)},
 	{group: 13, name: "Binary Output Command Event", kind: protocols.BinaryOut},
 	{group: 13, variation: 1, name: "without time", kind: protocols.BinaryOut, shape: shape(command)},
