@@ -1,9 +1,11 @@
 package lang
 
 import (
-	"net"
+	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/expr-lang/expr/ast"
 
@@ -169,13 +171,22 @@ func compareMAC(w *Word, op string, right ast.Node) (Cond, error) {
 	if !ok || op != "==" && op != "!=" {
 		return nil, refuse(right, "", "%s is compared by == or != with an address in quotes", w.Name)
 	}
-	hw, err := net.ParseMAC(k.Value)
-	if err != nil || len(hw) != 6 {
+	want, err := parseMAC(k.Value)
+	if err != nil {
 		return nil, refuse(k, `write "00:11:22:33:44:55"`, "%q is not a link-layer address", k.Value)
 	}
-	want, equal := rules.MAC(hw), op == "=="
+	equal := op == "=="
 	return func(env *Env) bool {
 		m, ok := w.mac(env)
 		return ok && (m == want) == equal
 	}, nil
+}
+
+// parseMAC reads "00:11:22:33:44:55".
+func parseMAC(s string) (m rules.MAC, err error) {
+	b, err := hex.DecodeString(strings.ReplaceAll(s, ":", ""))
+	if err != nil || len(b) != len(m) || strings.Count(s, ":") != 5 {
+		return m, fmt.Errorf("%q is not a link-layer address", s)
+	}
+	return rules.MAC(b), nil
 }

@@ -2,7 +2,6 @@ package lang
 
 import (
 	"math"
-	"net"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -171,10 +170,7 @@ func (r *reader) assignment(n *yaml.Node, w *Word) assignment {
 			a.addr = netip.AddrPortFrom(addr, 0)
 		}
 	case w.Kind == MAC:
-		var hw net.HardwareAddr
-		if hw, err = net.ParseMAC(n.Value); err == nil && len(hw) == 6 {
-			a.mac = rules.MAC(hw)
-		}
+		a.mac, err = parseMAC(n.Value)
 	case w.Kind == Faults:
 		r.list(n, func(item *yaml.Node) {
 			if i, ok := r.oneOf(item, "fault", protocols.FaultNames()); ok {

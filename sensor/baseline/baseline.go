@@ -1,0 +1,151 @@
+package baseline
+
+import (
+	"net/netip"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/roje-ot/roje/protocols"
+	"github.com/roje-ot/roje/rules"
+)
+
+// Options are the settings of a baseline.
+type Options struct {
+	Phase    rules.Phase
+	ReadOnly bool // only look at the state: Flush writes nothing
+}
+
+// A Baseline is the memory of one sensor. One goroutine uses it.
+type Baseline struct {
+	Overflow Overflow // what found no room since Open
+
+	phase    rules.Phase
+	readOnly bool
+	db       *bbolt.DB // nil: nothing is stored
+
+	hosts   map[netip.Addr]*host
+	links   map[linkKey]*link
+	spans   map[spanKey]*spans
+	targets map[targetKey]*target
+	protos  []string // by the number in linkKey
+	numbers uint32   // of hosts given out
+	knows   bool     // something is approved
+	gone    []string // keys to delete from the file
+
+	cache   [256]context
+	symbols []symbol
+}
+
+// Overflow counts what found no room in a full table.
+type Overflow struct{ Hosts, Links, Stations, Ops, Points, Targets uint64 }
+
+// A context is who a message is between.
+type context struct {
+	from, to       netip.AddrPort
+	proto          *protocols.Protocol
+	client, server *host // nil: not known
+	link           *link // nil: not known
+}
+
+func empty(o Options) *Baseline {
+	return &Baseline{
+		phase: o.Phase, readOnly: o.ReadOnly, hosts: map[netip.Addr]*host{}, links: map[linkKey]*link{}, spans: map[spanKey]*spans{},
+		targets: map[targetKey]*target{},
+	}
+}
+
+// Phase returns the phase.
+func (b *Baseline) Phase() rules.Phase { return b.phase }
+
+// SetPhase changes the phase.
+func (b *Baseline) SetPhase(p rules.Phase) { b.phase = p }
+
+// Judge fills in e.Facts and, in the phase Learn, learns from e. It allocates nothing for traffic that is known.
+func (b *Baseline) Judge(e *rules.Event) {
+	e.Facts = rules.Facts{Phase: b.phase}
+	switch {
+	case e.What == rules.Message && e.Msg != nil && e.Msg.Proto != nil:
+		b.message(e)
+	case e.What == rules.ARP:
+		b.arp(e)
+	case e.What == rules.Connection:
+		b.connection(e)
+	}
+}
+
+func (b *Baseline) message(e *rules.Event) {
+	c := b.context(e)
+	m := e.Msg
+	if m.From == protocols.Server && m.HasCode && m.Faults == 0 && (c.server == nil || !c.server.answers) {
+		b.answers(e)
+		c = b.context(e)
+	}
+	e.Facts.ClientServes = c.client != nil && c.client.answers
+	if b.phase == rules.Off {
+		return
+	}
+	key := b.opKey(m)
+	if b.phase == rules.Learn {
+		c = b.learn(e, c, key)
+	}
+	o := c.op(key)
+	e.Facts.Approved = o != nil && o.approved()
+	b.figures(e, c)
+	if b.phase == rules.Enforce && b.knows {
+		b.compare(e, c, key)
+	}
+}
+
+// answers notes that the server's host answers as one.
+func (b *Baseline) answers(e *rules.Event) {
+	if h := b.host(e.Flow.Server.Addr(), e.At); h != nil {
+		h.answers = true
+		h.dirty = h.dirty || h.state != ""
+	}
+}
+
+// context returns what is known of the two ends.
+func (b *Baseline) context(e *rules.Event) *context {
+	c := &b.cache[e.Flow.Conn%uint64(len(b.cache))]
+	if c.from == e.Flow.Client && c.to == e.Flow.Server && c.proto == e.Msg.Proto {
+		return c
+	}
+	*c = context{from: e.Flow.Client, to: e.Flow.Server, proto: e.Msg.Proto,
+		client: b.hosts[e.Flow.Client.Addr()], server: b.hosts[e.Flow.Server.Addr()]}
+	if c.client != nil && c.server != nil {
+		c.link = b.links[b.linkKey(c.client, c.server, e)]
+	}
+	return c
+}
+
+// forget empties the cache, since what it points to may have changed.
+func (b *Baseline) forget() { clear(b.cache[:]) }
+
+func (c *context) op(key opKey) *op {
+	if c.link == nil {
+		return nil
+	}
+	return c.link.ops[key]
+}
+
+// firstEphemeral is the lowest port that hosts pick by themselves (RFC 6335 says 49152, Linux 32768).
+const firstEphemeral = 32768
+
+func (b *Baseline) linkKey(client, server *host, e *rules.Event) linkKey {
+	port := e.Flow.Server.Port()
+	if port >= firstEphemeral {
+		port = 0
+	}
+	return linkKey{client.number, server.number, b.proto(e.Msg.Proto.Name), port}
+}
+
+// proto numbers the protocols.
+func (b *Baseline) proto(name string) uint8 {
+	for i, p := range b.protos {
+		if p == name {
+			return uint8(i)
+		}
+	}
+	b.protos = append(b.protos, name)
+	return uint8(len(b.protos) - 1)
+}

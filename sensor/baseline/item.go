@@ -1,0 +1,136 @@
+package baseline
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// State is how far an item has come.
+type State string
+
+// The states.
+const (
+	Pending  State = "pending"  // learned, waits for approval
+	Held     State = "held"     // learned, but only a person may approve it, item by item
+	Approved State = "approved" // enforced
+)
+
+// mark is what every item carries.
+type mark struct {
+	state State // "" is: not learned
+	why   string
+	count uint64
+	first int64
+	last  int64
+	who   string
+	when  int64
+	dirty bool
+}
+
+// see counts one more sighting at packet time at. why holds the item back from approval in bulk.
+func (m *mark) see(at int64, why string) {
+	if m.state == "" {
+		m.state, m.first, m.last = Pending, at, at
+		if why != "" {
+			m.state, m.why = Held, why
+		}
+	}
+	m.count++
+	m.first, m.last = min(m.first, at), max(m.last, at)
+	m.dirty = true
+}
+
+func (m *mark) approved() bool { return m.state == Approved }
+
+func (m *mark) approve(who string, when int64) {
+	m.state, m.who, m.when, m.dirty = Approved, who, when, true
+}
+
+// An Item is one learned thing as people see it, and as it is stored and exported: one JSON object. Members that do not
+// belong to its kind are absent.
+type Item struct {
+	Kind     string      `json:"kind"` // host, link, station, op, points, target
+	Host     *netip.Addr `json:"host,omitempty"`
+	MACs     []string    `json:"macs,omitempty"`
+	Roles    []string    `json:"roles,omitempty"` // client, server
+	Client   *netip.Addr `json:"client,omitempty"`
+	Server   *netip.Addr `json:"server,omitempty"`
+	Proto    string      `json:"proto,omitempty"`
+	Port     uint16      `json:"port,omitempty"`
+	Station  *uint32     `json:"station,omitempty"`
+	From     string      `json:"from,omitempty"`
+	Code     *uint16     `json:"code,omitempty"`
+	Sub      *uint16     `json:"sub,omitempty"`
+	Name     string      `json:"name,omitempty"`
+	Op       string      `json:"op,omitempty"`
+	Points   string      `json:"points,omitempty"` // kind of the points
+	Ranges   string      `json:"ranges,omitempty"` // "0-9,40"
+	Addr     *uint32     `json:"addr,omitempty"`
+	Low      *float64    `json:"low,omitempty"`
+	High     *float64    `json:"high,omitempty"`
+	Together int         `json:"together,omitempty"` // of a host: most distinct points commanded on it within 60 s
+	State    State       `json:"state"`
+	Why      string      `json:"why,omitempty"` // why it is held
+	Count    uint64      `json:"count"`
+	First    time.Time   `json:"first"` // packet time
+	Last     time.Time   `json:"last"`
+	Who      string      `json:"who,omitempty"`  // who approved it
+	When     *time.Time  `json:"when,omitempty"` // and when
+}
+
+// Key names the item among all others; it sorts items by kind, then by who talks to whom.
+func (it *Item) Key() string {
+	var b strings.Builder
+	b.WriteString(it.Kind)
+	add := func(format string, args ...any) { b.WriteByte(' '); fmt.Fprintf(&b, format, args...) }
+	switch it.Kind {
+	case "host":
+		add("%s", it.Host)
+	case "points", "target":
+		add("%s", it.Server)
+	default:
+		add("%s > %s:%d/%s", it.Client, it.Server, it.Port, it.Proto)
+	}
+	if it.Station != nil {
+		add("station %05d", *it.Station)
+	}
+	if it.From != "" {
+		add("from %s", it.From)
+	}
+	if it.Code != nil {
+		add("code %03d", *it.Code)
+	}
+	if it.Sub != nil {
+		add("sub %05d", *it.Sub)
+	}
+	if it.Points != "" {
+		add("%s", it.Points)
+	}
+	if it.Addr != nil {
+		add("%08d", *it.Addr)
+	}
+	if it.Kind == "points" {
+		add("%s", it.State) // what is approved and what is pending are two items
+	}
+	return b.String()
+}
+
+// put fills in what mark knows.
+func (it *Item) put(m *mark) {
+	it.State, it.Why, it.Count, it.Who = m.state, m.why, m.count, m.who
+	it.First, it.Last = time.Unix(0, m.first).UTC(), time.Unix(0, m.last).UTC()
+	if m.when != 0 {
+		when := time.Unix(0, m.when).UTC()
+		it.When = &when
+	}
+}
+
+// take is the reverse of put.
+func (it *Item) take(m *mark) {
+	*m = mark{state: it.State, why: it.Why, count: it.Count, first: it.First.UnixNano(), last: it.Last.UnixNano(), who: it.Who, dirty: m.dirty}
+	if it.When != nil {
+		m.when = it.When.UnixNano()
+	}
+}

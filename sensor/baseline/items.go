@@ -1,0 +1,271 @@
+package baseline
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/roje-ot/roje/protocols"
+	"github.com/roje-ot/roje/rules"
+)
+
+// Items returns all that was learned, sorted by key.
+func (b *Baseline) Items() []*Item {
+	var items []*Item
+	b.each(func(it *Item, _ *mark) { items = append(items, it) })
+	slices.SortFunc(items, func(x, y *Item) int { return cmp.Compare(x.Key(), y.Key()) })
+	return items
+}
+
+// Waiting returns the items that are not approved, sorted by key.
+func (b *Baseline) Waiting() []*Item {
+	return slices.DeleteFunc(b.Items(), func(it *Item) bool { return it.State == Approved })
+}
+
+// each calls f with every item and its mark, in no order.
+func (b *Baseline) each(f func(*Item, *mark)) {
+	for _, h := range b.hosts {
+		if h.state != "" {
+			f(h.item(), &h.mark)
+		}
+	}
+	for _, l := range b.links {
+		l.each(f)
+	}
+	for key, s := range b.spans {
+		s.each(key, f)
+	}
+	for key, t := range b.targets {
+		f(t.item(key), &t.mark)
+	}
+}
+
+func (h *host) item() *Item {
+	it := &Item{Kind: "host", Host: &h.addr, Together: h.together}
+	it.put(&h.mark)
+	for _, m := range h.macs {
+		it.MACs = append(it.MACs, m.String())
+	}
+	slices.Sort(it.MACs)
+	if h.client {
+		it.Roles = append(it.Roles, "client")
+	}
+	if h.server || h.answers {
+		it.Roles = append(it.Roles, "server")
+	}
+	return it
+}
+
+func (l *link) base(kind string, m *mark) *Item {
+	it := &Item{Kind: kind, Client: &l.client.addr, Server: &l.server.addr, Proto: l.proto, Port: l.port}
+	it.put(m)
+	return it
+}
+
+func (l *link) each(f func(*Item, *mark)) {
+	if l.state != "" {
+		f(l.base("link", &l.mark), &l.mark)
+	}
+	for station, m := range l.stations {
+		it := l.base("station", m)
+		it.Station = &station
+		f(it, m)
+	}
+	for key, o := range l.ops {
+		it := l.base("op", &o.mark)
+		it.Name, it.Op, it.From = o.name, o.op.String(), sides[key.side]
+		if key.flags&hasStation != 0 {
+			it.Station = &key.station
+		}
+		if key.flags&hasCode != 0 {
+			it.Code = &key.code
+		} else {
+			it.Sub = &key.code // tells names without code apart
+		}
+		if key.flags&hasSub != 0 {
+			it.Sub = &key.sub
+		}
+		f(it, &o.mark)
+	}
+}
+
+func (l *link) items() (items []*Item) {
+	l.each(func(it *Item, _ *mark) { items = append(items, it) })
+	return items
+}
+
+var sides = [...]string{protocols.Client: "client", protocols.Server: "server"}
+
+func (s *spans) each(key spanKey, f func(*Item, *mark)) {
+	for _, part := range []struct {
+		r ranges
+		m *mark
+	}{{s.approved, &s.mark}, {s.pending, &s.fresh}} {
+		if len(part.r) == 0 {
+			continue
+		}
+		it := &Item{Kind: "points", Server: &s.server.addr, Station: &key.station, Points: key.kind.String(), Ranges: part.r.String()}
+		it.put(part.m)
+		f(it, part.m)
+	}
+}
+
+func (t *target) item(key targetKey) *Item {
+	it := &Item{Kind: "target", Server: &t.server.addr, Station: &key.station, Points: key.kind.String(), Addr: &key.addr}
+	if t.ranged {
+		low, high := t.low, t.high
+		it.Low, it.High = &low, &high
+	}
+	it.put(&t.mark)
+	return it
+}
+
+// load puts one stored or imported item into the memory, over what is there.
+func (b *Baseline) load(it *Item) error {
+	if it.State != Pending && it.State != Held && it.State != Approved {
+		return fmt.Errorf("unknown state %q", it.State)
+	}
+	need := func(ok bool) error {
+		if !ok {
+			return fmt.Errorf("%s without all that names it", it.Kind)
+		}
+		return nil
+	}
+	switch it.Kind {
+	case "host":
+		if err := need(it.Host != nil); err != nil {
+			return err
+		}
+		return b.loadHost(it)
+	case "link", "station", "op":
+		if err := need(it.Client != nil && it.Server != nil && it.Proto != ""); err != nil {
+			return err
+		}
+		return b.loadLink(it)
+	case "points", "target":
+		if err := need(it.Server != nil && it.Station != nil); err != nil {
+			return err
+		}
+		return b.loadPoints(it)
+	}
+	return fmt.Errorf("unknown kind %q", it.Kind)
+}
+
+func (b *Baseline) loadHost(it *Item) error {
+	h := b.host(*it.Host, it.First.UnixNano())
+	if h == nil {
+		return nil // counted in Overflow
+	}
+	it.take(&h.mark)
+	h.client, h.server, h.answers = slices.Contains(it.Roles, "client"), slices.Contains(it.Roles, "server"), slices.Contains(it.Roles, "server")
+	h.together, h.macs = it.Together, nil
+	for _, s := range it.MACs {
+		m, err := parseMAC(s)
+		if err != nil {
+			return err
+		}
+		h.macs = append(h.macs, m)
+	}
+	return nil
+}
+
+func (b *Baseline) loadLink(it *Item) error {
+	client, server := b.host(*it.Client, it.First.UnixNano()), b.host(*it.Server, it.First.UnixNano())
+	if client == nil || server == nil {
+		return nil
+	}
+	key := linkKey{client.number, server.number, b.proto(it.Proto), it.Port}
+	l := b.links[key]
+	if l == nil {
+		l = &link{client: client, server: server, proto: it.Proto, port: it.Port, stations: map[uint32]*mark{}, ops: map[opKey]*op{}}
+		b.links[key] = l
+	}
+	switch it.Kind {
+	case "link":
+		it.take(&l.mark)
+	case "station":
+		if it.Station == nil {
+			return fmt.Errorf("station without its number")
+		}
+		m := &mark{}
+		it.take(m)
+		l.stations[*it.Station] = m
+	case "op":
+		return l.loadOp(it)
+	}
+	return nil
+}
+
+func (l *link) loadOp(it *Item) error {
+	side, kind := slices.Index(sides[:], it.From), slices.Index(protocols.OpNames(), it.Op)
+	if side < 0 || kind < 0 {
+		return fmt.Errorf("operation from %q that does %q", it.From, it.Op)
+	}
+	key := opKey{side: protocols.Side(side)}
+	if it.Station != nil {
+		key.station, key.flags = *it.Station, hasStation
+	}
+	switch {
+	case it.Code != nil:
+		key.code, key.flags = *it.Code, key.flags|hasCode
+		if it.Sub != nil {
+			key.sub, key.flags = *it.Sub, key.flags|hasSub
+		}
+	case it.Sub != nil:
+		key.code = *it.Sub
+	}
+	o := &op{name: it.Name, op: protocols.Op(kind)}
+	it.take(&o.mark)
+	l.ops[key] = o
+	return nil
+}
+
+func (b *Baseline) loadPoints(it *Item) error {
+	server := b.host(*it.Server, it.First.UnixNano())
+	kind := slices.IndexFunc(kinds[:], func(k protocols.Kind) bool { return k.String() == it.Points })
+	switch {
+	case server == nil:
+		return nil
+	case kind < 0:
+		return fmt.Errorf("unknown kind of points %q", it.Points)
+	case it.Kind == "target":
+		if it.Addr == nil {
+			return fmt.Errorf("target without address")
+		}
+		t := &target{server: server}
+		if it.Low != nil && it.High != nil {
+			t.low, t.high, t.ranged = *it.Low, *it.High, true
+		}
+		it.take(&t.mark)
+		b.targets[targetKey{server.number, *it.Station, *it.Addr, kinds[kind]}] = t
+		return nil
+	}
+	r, err := parseRanges(it.Ranges)
+	if err != nil {
+		return err
+	}
+	key := spanKey{server.number, *it.Station, kinds[kind]}
+	s := b.spans[key]
+	if s == nil {
+		s = &spans{server: server}
+		b.spans[key] = s
+	}
+	if it.State == Approved {
+		s.approved = r
+		it.take(&s.mark)
+	} else {
+		s.pending = r
+		it.take(&s.fresh)
+	}
+	return nil
+}
+
+var kinds = [...]protocols.Kind{protocols.OtherKind, protocols.BinaryIn, protocols.BinaryOut, protocols.AnalogIn, protocols.AnalogOut, protocols.Counter}
+
+func parseMAC(s string) (m rules.MAC, err error) {
+	n, err := fmt.Sscanf(s, "%02x:%02x:%02x:%02x:%02x:%02x", &m[0], &m[1], &m[2], &m[3], &m[4], &m[5])
+	if err != nil || n != len(m) || len(s) != 17 {
+		return m, fmt.Errorf("%q is not a link-layer address", s)
+	}
+	return m, nil
+}

@@ -1,0 +1,222 @@
+package baseline
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+const (
+	fileName   = "baseline.db"
+	schema     = "1"
+	lockWait   = 2 * time.Second // for another process to let go of the file
+	maxBrokens = 100
+)
+
+var (
+	itemBucket = []byte("item") // key of an Item -> its JSON
+	metaBucket = []byte("meta")
+	schemaKey  = []byte("schema")
+)
+
+// A Warning says that the state was not usable and that learning starts anew.
+type Warning struct {
+	Kept string // where the broken file is
+	Err  error  // what is wrong with it
+}
+
+func (w *Warning) Error() string {
+	return fmt.Sprintf("baseline is broken and was set aside as %s, learning starts anew: %v", w.Kept, w.Err)
+}
+
+func (w *Warning) Unwrap() error { return w.Err }
+
+// Open reads the baseline from the state folder dir; an empty dir means memory alone. A broken file is set aside under
+// another name; the Warning that then comes with a usable, empty Baseline must be shown to somebody.
+func Open(dir string, o Options) (*Baseline, *Warning, error) {
+	if dir == "" {
+		return empty(o), nil, nil
+	}
+	path := filepath.Join(dir, fileName)
+	if o.ReadOnly {
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			return empty(o), nil, nil
+		}
+	} else if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("make the state folder: %w", err)
+	}
+	b, err := read(path, o)
+	if err == nil {
+		return b, nil, nil
+	}
+	var broken *brokenError
+	if !errors.As(err, &broken) {
+		return nil, nil, err
+	}
+	if o.ReadOnly {
+		return nil, nil, fmt.Errorf("baseline %s: %w", path, err)
+	}
+	kept, err := setAside(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("set the broken baseline aside: %w", err)
+	}
+	b, err = read(path, o)
+	return b, &Warning{kept, broken.err}, err
+}
+
+// A brokenError means that the file's content is of no use, unlike a folder that may not be written.
+type brokenError struct{ err error }
+
+func (e *brokenError) Error() string { return e.err.Error() }
+
+// setAside renames the file to the first free name.
+func setAside(path string) (string, error) {
+	for n := 1; n <= maxBrokens; n++ {
+		kept := fmt.Sprintf("%s.broken-%d", path, n)
+		if _, err := os.Lstat(kept); errors.Is(err, os.ErrNotExist) {
+			return kept, os.Rename(path, kept)
+		}
+	}
+	return "", fmt.Errorf("there are %d broken ones already", maxBrokens)
+}
+
+func read(path string, o Options) (*Baseline, error) {
+	b := empty(o)
+	err := guarded(func() (err error) { b.db, err = open(path, o.ReadOnly); return err })
+	if err == nil {
+		err = guarded(b.readAll)
+	}
+	if err != nil {
+		if b.db != nil {
+			db := b.db
+			_ = guarded(db.Close)
+		}
+		return nil, err
+	}
+	b.recount()
+	return b, nil
+}
+
+// guarded turns a panic of bbolt, which trusts the pages of its file, into an error.
+func guarded(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if p := recover(); p != nil {
+			err = &brokenError{fmt.Errorf("%v", p)}
+		}
+	}()
+	return f()
+}
+
+func open(path string, readOnly bool) (*bbolt.DB, error) {
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockWait, ReadOnly: readOnly, FreelistType: bbolt.FreelistMapType})
+	var system *os.PathError
+	switch {
+	case err == nil:
+		return db, nil
+	case errors.Is(err, bbolt.ErrTimeout):
+		return nil, fmt.Errorf("open baseline %s: another process uses it; stop the sensor or ask it", path)
+	case errors.As(err, &system):
+		return nil, fmt.Errorf("open baseline: %w", err)
+	}
+	return nil, &brokenError{err}
+}
+
+// readAll loads every item.
+func (b *Baseline) readAll() error {
+	return b.db.View(func(tx *bbolt.Tx) error {
+		if info, err := os.Stat(b.db.Path()); err != nil || info.Size() < tx.Size() {
+			return &brokenError{fmt.Errorf("file is cut short")}
+		}
+		meta, items := tx.Bucket(metaBucket), tx.Bucket(itemBucket)
+		if meta == nil && items == nil {
+			return nil
+		}
+		if meta == nil || items == nil || string(meta.Get(schemaKey)) != schema {
+			return &brokenError{fmt.Errorf("not a baseline of schema %s", schema)}
+		}
+		return items.ForEach(func(key, value []byte) error {
+			var it Item
+			if err := json.Unmarshal(value, &it); err != nil {
+				return &brokenError{fmt.Errorf("item %q: %w", key, err)}
+			}
+			if err := b.load(&it); err != nil {
+				return &brokenError{fmt.Errorf("item %q: %w", key, err)}
+			}
+			return nil
+		})
+	})
+}
+
+// Flush writes what has changed in one transaction. A crash loses what was learned since the last Flush.
+func (b *Baseline) Flush() error { return b.Snapshot()() }
+
+// Snapshot takes what has changed since the last one, on the goroutine that owns b. The function it returns writes that
+// in one transaction and may run on another goroutine, one at a time and in order.
+func (b *Baseline) Snapshot() func() error {
+	if b.db == nil || b.readOnly {
+		return func() error { return nil }
+	}
+	changed := map[string]*Item{}
+	b.each(func(it *Item, m *mark) {
+		if m.dirty {
+			changed[it.Key()] = it
+			m.dirty = false
+		}
+	})
+	gone, db := b.gone, b.db
+	b.gone = nil
+	return func() error { return write(db, changed, gone) }
+}
+
+func write(db *bbolt.DB, changed map[string]*Item, gone []string) error {
+	if len(changed) == 0 && len(gone) == 0 {
+		return nil
+	}
+	err := db.Update(func(tx *bbolt.Tx) error {
+		meta, err := tx.CreateBucketIfNotExists(metaBucket)
+		if err != nil {
+			return err
+		}
+		if err := meta.Put(schemaKey, []byte(schema)); err != nil {
+			return err
+		}
+		items, err := tx.CreateBucketIfNotExists(itemBucket)
+		if err != nil {
+			return err
+		}
+		for _, key := range gone {
+			if err := items.Delete([]byte(key)); err != nil {
+				return err
+			}
+		}
+		for _, key := range sortedKeys(changed) {
+			value, err := json.Marshal(changed[key])
+			if err != nil {
+				return err
+			}
+			if err := items.Put([]byte(key), value); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write baseline: %w", err)
+	}
+	return nil
+}
+
+// Close flushes and lets go of the file.
+func (b *Baseline) Close() error {
+	if b.db == nil {
+		return nil
+	}
+	return errors.Join(b.Flush(), b.db.Close())
+}
