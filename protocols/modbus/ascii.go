@@ -49,9 +49,12 @@ func frontASCII(b []byte) (v verdict, right bool) {
 }
 
 // tryASCII judges the place i of b: the frame has marks at both ends and must have the right LRC.
-func tryASCII(b []byte, i int) verdict {
+func tryASCII(b []byte, i int, last bool) verdict {
 	v, right := frontASCII(b[i:])
 	v.end += i
+	if v.state == pending && last {
+		return verdict{state: no, end: len(b)}
+	}
 	if v.state == yes && !right {
 		v.state = no
 	}

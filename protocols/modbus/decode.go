@@ -178,7 +178,7 @@ func (d *decoder) response(at int64, m *protocols.Message) {
 	if e := d.now; e != nil {
 		if m.Turn != protocols.Duplicate {
 			e.stage, e.answer = answered, answer.sum
-			m.RTT = at - e.at
+			m.RTT = max(0, at-e.at) // clocks of captures go back at times
 		}
 		if e.tid != d.detail.tid {
 			d.detail.asked = e.tid

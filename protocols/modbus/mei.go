@@ -64,10 +64,10 @@ func (p *parts) clear() {
 }
 
 // of finds the identification that a response of unit goes on with, where it begins at first, or makes room for a new
-// one. first is -1 if the request was not seen.
-func (p *parts) of(unit byte, first int) *identification {
+// one.
+func (p *parts) of(unit, first byte) *identification {
 	for i := range p.all {
-		if id := &p.all[i]; id.more && id.unit == unit && id.parts < mostParts && first == int(id.next) {
+		if id := &p.all[i]; id.more && id.unit == unit && id.parts < mostParts && first == id.next {
 			return id
 		}
 	}
@@ -76,10 +76,7 @@ func (p *parts) of(unit byte, first int) *identification {
 	}
 	id := &p.all[p.next]
 	p.next = (p.next + 1) % mostUnits
-	*id = identification{unit: unit, objects: id.objects[:0], text: id.text[:0]}
-	if first >= 0 {
-		id.first = byte(first)
-	}
+	*id = identification{unit: unit, first: first, objects: id.objects[:0], text: id.text[:0]}
 	return id
 }
 
@@ -171,9 +168,11 @@ func (d *decoder) tellMEI(m *protocols.Message) {
 	if code < leastReadCode || code > mostReadCode || !conformities[conformity] || more != 0 && more != moreFollows {
 		m.Faults |= protocols.BadValue
 	}
-	first := -1
+	first := byte(0)
 	if d.now != nil {
-		first = int(byte(d.now.sub))
+		first = byte(d.now.sub)
+	} else if d.c.Left() > 0 {
+		first = d.pdu[1+d.c.Pos()] // the request was not seen: the first object that comes
 	}
 	id := d.parts.of(byte(m.Station), first)
 	id.code, id.conformity, id.next, id.more = code, conformity, next, more == moreFollows

@@ -91,6 +91,9 @@ func frontRTU(b []byte, seen int) verdict {
 func tryRTU(b []byte, i int, alone, locked bool, seen int, last bool) (v verdict, hope bool) {
 	v = frontRTU(b[i:], seen-i)
 	v.end += i
+	if v.state == pending && last {
+		return verdict{state: no, end: len(b)}, false
+	}
 	if v.state != yes || alone {
 		return v, v.state == yes
 	}
@@ -101,6 +104,8 @@ func tryRTU(b []byte, i int, alone, locked bool, seen int, last bool) (v verdict
 		return verdict{state: yes, n: v.n, end: i + v.n + w.end}, true
 	case last && locked && len(next) == 0:
 		return verdict{state: yes, n: v.n, end: len(b)}, true
+	case last:
+		w.state = no
 	}
 	return verdict{state: w.state, end: i + v.n + w.end}, true
 }

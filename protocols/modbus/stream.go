@@ -19,8 +19,15 @@ type stream struct {
 	framing framing // of the frame that Split gave last
 	trusted bool    // b begins at the end of a frame
 	fresh   bool    // b begins where the connection, or what is seen of it, begins
+	open    []int32 // places at the front of b, in order, where a frame may begin for all that is known
 	seen    int     // so many bytes at the front of b have been judged before, and no RTU frame ends in them
 	hopes   bool    // unless this is set: then one does, but what follows it is not decided
+}
+
+// restart forgets all but the room of s.
+func (s *stream) restart(f stream) {
+	f.open = s.open[:0]
+	*s = f
 }
 
 // A verdict is what is known of a place where a frame may begin. How it is judged depends on the bytes alone and not
@@ -45,7 +52,8 @@ const (
 func (d *decoder) Split(dir protocols.Dir, b []byte, last bool) (skip, n int) {
 	s := &d.streams[dir&1]
 	if d.datagram {
-		*s, last = stream{fresh: true}, true
+		s.restart(stream{fresh: true})
+		last = true
 	}
 	if len(b) == 0 {
 		return 0, 0
@@ -57,14 +65,14 @@ func (d *decoder) Split(dir protocols.Dir, b []byte, last bool) (skip, n int) {
 		case pending:
 			return 0, 0
 		}
-		s.trusted, s.fresh, s.seen, s.hopes = false, false, 0, false
+		s.restart(stream{})
 	}
 	return d.scan(s, b, last)
 }
 
 // Lost implements protocols.Decoder.
 func (d *decoder) Lost(dir protocols.Dir) {
-	d.streams[dir&1] = stream{fresh: true}
+	d.streams[dir&1].restart(stream{fresh: true})
 	d.turns.lost()
 	d.parts.clear()
 }
@@ -80,55 +88,79 @@ func (d *decoder) follow(s *stream, b []byte, last bool) verdict {
 	return followMBAP(b, last)
 }
 
-// scan looks for the place that is proved by the fewest bytes. What stands before the first place that is still open
-// is skipped.
+// scan looks for the place that is proved by the fewest bytes: among those that were left open before, and those that
+// are new. What stands before the first place that is still open is skipped.
 func (d *decoder) scan(s *stream, b []byte, last bool) (skip, n int) {
-	seen := s.seen
-	if s.hopes || last {
-		seen = 0
+	if s.seen > len(b) {
+		s.open, s.seen = s.open[:0], 0
 	}
-	best := verdict{end: len(b) + 1}
-	at, open, kind := 0, len(b), unframed
-	consider := func(i int, f framing, v verdict) {
-		switch v.state {
-		case yes:
-			if v.end < best.end {
-				best, at, kind = v, i, f
+	best, at, kind := verdict{end: len(b) + 1}, 0, unframed
+	kept := s.open[:0]
+	try := func(i int) {
+		alive := false
+		for f := mbap; f <= ascii; f++ {
+			switch v := d.try(s, b, i, f, last); v.state {
+			case yes:
+				if v.end < best.end {
+					best, at, kind = v, i, f
+				}
+			case pending:
+				alive = true
 			}
-		case pending:
-			open = min(open, i)
-		}
-	}
-	for i := 0; i < len(b) && i < best.end; i++ {
-		alone := i == 0 && s.fresh
-		m := tryMBAP(b, i, alone && (d.framing == unframed || d.framing == mbap), last)
-		consider(i, mbap, m)
-		if d.framing == mbap {
-			continue
-		}
-		consider(i, ascii, tryASCII(b, i))
-		r, hope := tryRTU(b, i, alone && d.framing != ascii, d.framing == rtu, seen, last)
-		if alone && d.framing == unframed && r.state == yes {
-			// What can still become an MBAP header is one first.
-			if m.state == pending {
-				r.state = pending
+			if d.framing == mbap {
+				break
 			}
-			r.end = max(r.end, m.end)
 		}
-		s.hopes = s.hopes || hope
-		consider(i, rtu, r)
+		if alive {
+			kept = append(kept, int32(i))
+		}
 	}
+	for _, i := range s.open {
+		try(int(i))
+	}
+	for i := s.seen; i < len(b) && i < best.end; i++ {
+		try(i)
+	}
+	s.open = kept
 	if best.state == yes {
-		*s = stream{framing: kind, trusted: true}
+		s.restart(stream{framing: kind, trusted: true})
 		d.framing = kind
 		return at, best.n
 	}
-	if last {
-		open = len(b)
+	skip = len(b)
+	if len(kept) > 0 {
+		skip = int(kept[0])
 	}
-	s.seen = len(b) - open
-	if open > 0 {
-		s.fresh = false
+	for i := range kept {
+		kept[i] -= int32(skip)
 	}
-	return open, 0
+	s.seen = len(b) - skip
+	s.fresh = s.fresh && skip == 0
+	return skip, 0
+}
+
+// try judges the place i of b as the beginning of a frame of framing f.
+func (d *decoder) try(s *stream, b []byte, i int, f framing, last bool) verdict {
+	alone := i == 0 && s.fresh
+	switch f {
+	case mbap:
+		return tryMBAP(b, i, alone && (d.framing == unframed || d.framing == mbap), last)
+	case ascii:
+		return tryASCII(b, i, last)
+	}
+	seen := s.seen
+	if s.hopes {
+		seen = 0
+	}
+	v, hope := tryRTU(b, i, alone && d.framing != ascii, d.framing == rtu, seen, last)
+	s.hopes = s.hopes || hope
+	if alone && d.framing == unframed && v.state == yes {
+		// What can still become an MBAP header is one first.
+		m := tryMBAP(b, i, true, last)
+		if m.state == pending {
+			v.state = pending
+		}
+		v.end = max(v.end, m.end)
+	}
+	return v
 }
