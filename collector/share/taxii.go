@@ -1,6 +1,7 @@
 package share
 
 import (
+	"context"
 	"encoding/json"
 	"log/slog"
 	"mime"
@@ -32,6 +33,8 @@ type Server struct {
 	Operator string // whose releases it serves
 	Logger   *slog.Logger
 	Title    string // of the discovery answer
+	// Refresh brings what was released up to now into the log; it is called before the log is read. nil: nothing to do.
+	Refresh func(ctx context.Context) error
 }
 
 // A Resource is one address of the server, for the table of routes. Method is GET (which serves HEAD too) or DELETE and
@@ -56,6 +59,9 @@ func (s *Server) Resources() []Resource {
 		{one + "objects/{object}/versions/{$}", s.in(s.versions)},
 		{"POST " + APIRoot + "collections/{collection}/objects/{$}", s.in(s.readOnly)},
 		{"DELETE " + APIRoot + "collections/{collection}/objects/{object}/{$}", s.in(s.readOnly)},
+		{"/taxii2/", s.plain(func(w http.ResponseWriter, _ *http.Request) {
+			Error(w, http.StatusNotFound, "Not found", "there is no such resource; begin at /taxii2/")
+		})},
 	}
 }
 
@@ -144,6 +150,12 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, object, member str
 	if err != nil {
 		Error(w, http.StatusBadRequest, "Bad request", err.Error())
 		return
+	}
+	if s.Refresh != nil {
+		if err := s.Refresh(r.Context()); err != nil {
+			s.broken(w, r, err)
+			return
+		}
 	}
 	if object != "" {
 		q.IDs = []string{object}

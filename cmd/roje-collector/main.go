@@ -1,0 +1,61 @@
+// Command roje-collector takes what sensors deliver, shows it, and shares what people released.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the build.
+var version = "unknown"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run does what args say and returns the exit code: 0; 1 if it could not be done; 2 if args make no sense.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	began := false
+	root := &cobra.Command{
+		Use:           "roje-collector",
+		Short:         "take alerts from sensors, show them, share what is released",
+		Version:       version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			return fmt.Errorf("no command given")
+		},
+		Run:              func(*cobra.Command, []string) {},
+		PersistentPreRun: func(*cobra.Command, []string) { began = true },
+	}
+	root.AddCommand(serveCommand(), userCommand(), backupCommand(), restoreCommand())
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case began:
+		fmt.Fprintln(stderr, "roje-collector:", oneLine(err))
+		return 1
+	default:
+		fmt.Fprintf(stderr, "roje-collector: %s; see '%s --help'\n", oneLine(err), cmd.CommandPath())
+		return 2
+	}
+}
+
+// oneLine is an error on one line.
+func oneLine(err error) string {
+	return strings.Join(strings.Split(strings.TrimSpace(err.Error()), "\n"), "; ")
+}

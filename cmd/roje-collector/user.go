@@ -1,0 +1,199 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/roje-ot/roje/collector"
+	"github.com/roje-ot/roje/collector/account"
+	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/collector/store/sqlite"
+)
+
+// who is what the record says of acts done by these commands.
+const who = "command line"
+
+// open opens the store of a data folder that is there, beside a running collector or without one.
+func open(data string) (*sqlite.DB, store.Scope, collector.Serving, error) {
+	if _, err := os.Stat(filepath.Join(data, sqlite.FileName)); err != nil {
+		return nil, store.Scope{}, collector.Serving{}, fmt.Errorf("%s holds no collector's data; start one with 'roje-collector serve --data %s'", data, data)
+	}
+	serving, err := collector.ReadServing(data)
+	if err != nil {
+		return nil, store.Scope{}, serving, err
+	}
+	scope, err := store.For(serving.Operator)
+	if err != nil {
+		return nil, scope, serving, err
+	}
+	db, err := sqlite.Open(data)
+	return db, scope, serving, err
+}
+
+func userCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "user", Short: "add, list and disable users",
+		Args: func(*cobra.Command, []string) error {
+			return errors.New("no command given; it is one of add, list, passwd, disable, enable")
+		},
+		Run: func(*cobra.Command, []string) {},
+	}
+	var data string
+	cmd.PersistentFlags().StringVar(&data, "data", "", "the collector's data folder")
+	cmd.MarkPersistentFlagRequired("data")
+	cmd.AddCommand(userAdd(&data), userList(&data), userPassword(&data), userDisable(&data, true), userDisable(&data, false))
+	return cmd
+}
+
+// passwordFlag adds --password-stdin to cmd; the function it returns reads the password, "" if the flag is not set.
+func passwordFlag(cmd *cobra.Command) func(name string) (string, error) {
+	fromStdin := cmd.Flags().Bool("password-stdin", false, "read the password, one line, from standard input, instead of making a one-time password")
+	return func(name string) (string, error) {
+		if !*fromStdin {
+			return "", nil
+		}
+		line, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
+		password := strings.TrimRight(line, "\r\n")
+		if err != nil && password == "" {
+			return "", errors.New("no password on standard input")
+		}
+		return password, account.CheckPassword(name, password)
+	}
+}
+
+func userAdd(data *string) *cobra.Command {
+	var role string
+	cmd := &cobra.Command{
+		Use: "add NAME", Short: "add a user; prints a one-time password, or the password of a cert account",
+		Args: cobra.ExactArgs(1),
+	}
+	cmd.Flags().StringVar(&role, "role", string(store.Analyst), "viewer, analyst, admin, or cert (reads released alerts over TAXII, nothing else)")
+	given := passwordFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		chosen, err := given(args[0])
+		if err != nil {
+			return err
+		}
+		db, scope, _, err := open(*data)
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		password, err := account.Add(cmd.Context(), db, scope, args[0], store.Role(role), who, time.Now())
+		if err != nil {
+			return err
+		}
+		if chosen == "" {
+			fmt.Fprintln(cmd.OutOrStdout(), password)
+			return nil
+		}
+		return setPassword(cmd, db, scope, args[0], chosen)
+	}
+	return cmd
+}
+
+func setPassword(cmd *cobra.Command, db *sqlite.DB, scope store.Scope, name, password string) error {
+	u, err := db.GetUser(cmd.Context(), scope, name)
+	if err != nil {
+		return fmt.Errorf("user %s: %w", name, err)
+	}
+	u.Hash, u.MustChange = account.Hash(password), false
+	return db.PutUser(cmd.Context(), scope, u, who, time.Now())
+}
+
+func userPassword(data *string) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "passwd NAME", Short: "give a user a new one-time password, which is printed",
+		Args: cobra.ExactArgs(1),
+	}
+	given := passwordFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		chosen, err := given(args[0])
+		if err != nil {
+			return err
+		}
+		db, scope, _, err := open(*data)
+		if err != nil {
+			return err
+		}
+		defer db.Close()
+		if chosen != "" {
+			return setPassword(cmd, db, scope, args[0], chosen)
+		}
+		u, err := db.GetUser(cmd.Context(), scope, args[0])
+		if err != nil {
+			return fmt.Errorf("user %s: %w", args[0], err)
+		}
+		password := account.Reset(&u)
+		if err := db.PutUser(cmd.Context(), scope, u, who, time.Now()); err != nil {
+			return err
+		}
+		fmt.Fprintln(cmd.OutOrStdout(), password)
+		return nil
+	}
+	return cmd
+}
+
+func userDisable(data *string, disabled bool) *cobra.Command {
+	name, short := "disable NAME", "keep a user out; every session ends at once"
+	if !disabled {
+		name, short = "enable NAME", "let a disabled user in again"
+	}
+	return &cobra.Command{
+		Use: name, Short: short, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			db, scope, _, err := open(*data)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			u, err := db.GetUser(cmd.Context(), scope, args[0])
+			if err != nil {
+				return fmt.Errorf("user %s: %w", args[0], err)
+			}
+			u.Disabled = disabled
+			return db.PutUser(cmd.Context(), scope, u, who, time.Now())
+		},
+	}
+}
+
+func userList(data *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "list", Short: "list the users", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			db, scope, _, err := open(*data)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			users, err := db.ListUsers(cmd.Context(), scope)
+			if err != nil {
+				return err
+			}
+			out := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
+			fmt.Fprintln(out, "NAME\tROLE\tSTATE\tLAST SIGN-IN")
+			for _, u := range users {
+				state, signedIn := "active", "never"
+				switch {
+				case u.Disabled:
+					state = "disabled"
+				case u.MustChange:
+					state = "one-time password"
+				}
+				if u.SignedIn != nil {
+					signedIn = u.SignedIn.UTC().Format(time.RFC3339)
+				}
+				fmt.Fprintf(out, "%s\t%s\t%s\t%s\n", u.Name, u.Role, state, signedIn)
+			}
+			return out.Flush()
+		},
+	}
+}

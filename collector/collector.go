@@ -1,0 +1,209 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/roje-ot/roje/collector/account"
+	"github.com/roje-ot/roje/collector/api"
+	"github.com/roje-ot/roje/collector/console"
+	"github.com/roje-ot/roje/collector/share"
+	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/collector/store/sqlite"
+)
+
+// Started is what a collector says once it listens.
+type Started struct {
+	Console  string // the console's URL
+	Ingest   string // what sensors connect to, host:port
+	Admin    string // name of the admin that was made now, "" if there were users
+	Password string // the admin's one-time password, which is told only here
+}
+
+// FirstUser is the name of the admin that the first start makes.
+const FirstUser = "admin"
+
+// Run runs a collector until ctx ends, and then ends in order: listeners, requests, store. started is called once when
+// both listeners accept. An error says in one line what could not be done.
+func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started)) error {
+	if err := cfg.complete(); err != nil {
+		return err
+	}
+	if err := makeFolder(cfg.Data); err != nil {
+		return err
+	}
+	lock, err := lockFolder(cfg.Data)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	scope, err := store.For(cfg.Operator)
+	if err != nil {
+		return err
+	}
+	db, err := sqlite.Open(cfg.Data)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	shelf, err := share.OpenShelf(filepath.Join(cfg.Data, shelfName))
+	if err != nil {
+		return err
+	}
+	defer shelf.Close()
+
+	doors, err := listen("console", cfg.Console.Address)
+	if err != nil {
+		return err
+	}
+	defer doors.Close()
+
+	now := time.Now
+	info := Started{Console: "http://" + doors.Addr().String() + "/"}
+	if info.Admin, info.Password, err = firstUser(ctx, db, scope, now()); err != nil {
+		return err
+	}
+
+	changes, cancel := db.Subscribe(scope)
+	defer cancel()
+	metrics := api.NewMetrics(db, scope, log)
+	stopping := make(chan struct{})
+	front := frontend{db: db, scope: scope, shelf: shelf, metrics: metrics, log: log, now: now, done: stopping}
+	web := &http.Server{Handler: front.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { metrics.Follow(ctx, changes); return nil })
+	group.Go(func() error { prune(ctx, db, now, log); return nil })
+	group.Go(func() error { return serve(web, doors) })
+	group.Go(func() error {
+		<-ctx.Done()
+		close(stopping)
+		return shutdown(web)
+	})
+	if err := (Serving{cfg.Operator, doors.Addr().String(), info.Ingest}).write(cfg.Data); err != nil {
+		return err
+	}
+	if started != nil {
+		started(info)
+	}
+	log.Info("started", "console", info.Console, "ingest", info.Ingest, "operator", cfg.Operator)
+	err = group.Wait()
+	log.Info("stopped")
+	return err
+}
+
+// frontend is what the console's listener serves.
+type frontend struct {
+	db      store.Store
+	scope   store.Scope
+	shelf   *share.Shelf
+	metrics *api.Metrics
+	log     *slog.Logger
+	now     func() time.Time
+	secure  bool
+	done    <-chan struct{}
+}
+
+func (f *frontend) handler() http.Handler {
+	guard := f.guard()
+	return guard.Handler(f.routes(guard))
+}
+
+func (f *frontend) guard() *account.Guard {
+	return &account.Guard{
+		Desk:     account.NewDesk(f.db, f.scope, f.now),
+		Sessions: account.NewSessions(f.db.Sessions(f.now), f.secure),
+		Users:    f.db, Scope: f.scope, Now: f.now, Logger: f.log,
+		RefuseFeed: share.Error,
+	}
+}
+
+// routes is every address of the listener.
+func (f *frontend) routes(guard *account.Guard) []account.Route {
+	pages := &console.Server{Store: f.db, Scope: f.scope, Guard: guard, Logger: f.log, Now: f.now, Done: f.done}
+	calls := &api.Server{Store: f.db, Scope: f.scope, Logger: f.log, Metrics: f.metrics.Handler()}
+	feed := &share.Server{
+		Log: f.shelf, Operator: f.scope.Operator(), Logger: f.log, Title: "Roje",
+		Refresh: func(ctx context.Context) error { return f.shelf.Follow(ctx, f.db, f.scope, f.now) },
+	}
+	routes := append(pages.Routes(), calls.Routes()...)
+	for _, r := range feed.Resources() {
+		routes = append(routes, account.Route{Pattern: r.Pattern, Door: account.Feed, Roles: account.CERTs, Handler: r.Handler})
+	}
+	return routes
+}
+
+// firstUser makes an admin where there is no user yet.
+func firstUser(ctx context.Context, users store.Users, scope store.Scope, at time.Time) (name, password string, err error) {
+	present, err := users.ListUsers(ctx, scope)
+	if err != nil || len(present) > 0 {
+		return "", "", err
+	}
+	password, err = account.Add(ctx, users, scope, FirstUser, store.Admin, "first start", at)
+	return FirstUser, password, err
+}
+
+// listen opens a listener, and says how to help it where it cannot.
+func listen(what, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s: address %s is taken; stop what uses it, or choose another with --%s", what, address, what)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s: address %s needs rights that this process does not have; choose a port above 1023 with --%s", what, address, what)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", what, err)
+	}
+	return l, nil
+}
+
+// isLoopback says whether a listener can be reached from this machine only.
+func isLoopback(l net.Listener) bool {
+	tcp, ok := l.Addr().(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+func serve(s *http.Server, l net.Listener) error {
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// shutdown lets requests end, for a while.
+func shutdown(servers ...*http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var errs []error
+	for _, s := range servers {
+		if err := s.Shutdown(ctx); err != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// prune forgets ended sessions, once an hour.
+func prune(ctx context.Context, db store.Store, now func() time.Time, log *slog.Logger) {
+	tick := time.NewTicker(time.Hour)
+	defer tick.Stop()
+	for {
+		if err := db.Sessions(now).Prune(); err != nil {
+			log.Error("prune sessions", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,95 @@
+package collector
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+
+	"github.com/roje-ot/roje/rules/batch"
+	"github.com/roje-ot/roje/rules/strict"
+)
+
+// Config is what a collector is told. The zero value needs only Data.
+type Config struct {
+	// Data is the folder that holds everything: store, keys, what was shared. It is made if it does not exist.
+	Data string `yaml:"data"`
+	// Operator is whose network is watched; its name is what a CERT sees. It is kept in Data once given.
+	Operator string `yaml:"operator"`
+	// Console is where people and programs come in, by default 127.0.0.1:8470. Off loopback it is served over TLS.
+	Console Listen `yaml:"console"`
+	// Ingest is where sensors come in, by default 127.0.0.1:8471; always over TLS.
+	Ingest Listen `yaml:"ingest"`
+}
+
+// Listen is a listener.
+type Listen struct {
+	Address string `yaml:"address"` // host:port; port 0 takes a free one
+	// Names are the host names and addresses that certificates of the collector's own CA are made for, beside that of
+	// Address. The first is what tokens tell sensors to connect to.
+	Names []string `yaml:"names"`
+	// Cert and Key are PEM files of a certificate to use instead of the collector's own. Only the console has them.
+	Cert string `yaml:"cert"`
+	Key  string `yaml:"key"`
+}
+
+// The defaults.
+const (
+	DefaultOperator = "default"
+	DefaultConsole  = "127.0.0.1:8470"
+	DefaultIngest   = "127.0.0.1:8471"
+)
+
+// ReadConfig reads a YAML file. A key it does not know is an error with a hint. A relative Data is taken from the
+// file's folder.
+func ReadConfig(path string) (Config, error) {
+	var c Config
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return c, fmt.Errorf("read config: %w", err)
+	}
+	if err := strict.Decode(text, &c); err != nil {
+		return c, fmt.Errorf("%s: %w", path, err)
+	}
+	for _, file := range []*string{&c.Data, &c.Console.Cert, &c.Console.Key} {
+		if *file != "" && !filepath.IsAbs(*file) {
+			*file = filepath.Join(filepath.Dir(path), *file)
+		}
+	}
+	return c, nil
+}
+
+// complete puts in the defaults and says all that is wrong at once.
+func (c *Config) complete() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if c.Data == "" {
+		wrong("no data folder; give --data DIR, or data: in the config file")
+	}
+	if c.Operator == "" {
+		c.Operator = DefaultOperator
+	}
+	if err := batch.CheckName("an operator", c.Operator); err != nil {
+		errs = append(errs, err)
+	}
+	for _, l := range []struct {
+		what   string
+		listen *Listen
+		preset string
+	}{{"console", &c.Console, DefaultConsole}, {"ingest", &c.Ingest, DefaultIngest}} {
+		if l.listen.Address == "" {
+			l.listen.Address = l.preset
+		}
+		if _, _, err := net.SplitHostPort(l.listen.Address); err != nil {
+			wrong("%s address %q is not host:port, such as %s", l.what, l.listen.Address, l.preset)
+		}
+	}
+	if (c.Console.Cert == "") != (c.Console.Key == "") {
+		wrong("console: cert and key go together")
+	}
+	if c.Ingest.Cert != "" || c.Ingest.Key != "" {
+		wrong("ingest: its certificate is always of the collector's own CA, which sensors pin; remove cert and key")
+	}
+	return errors.Join(errs...)
+}
