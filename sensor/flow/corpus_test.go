@@ -99,8 +99,5 @@ func TestCorpusAccounts(t *testing.T) {
 		if open, held := table.Conns(); open != 0 || held != 0 {
 			t.Errorf("%s: after Flush %d connections and %d bytes are held", a.name, open, held)
 		}
-		if testing.Verbose() {
-			t.Logf("%s", v.AppendJSON(nil, a.name))
-		}
 	}
 }

@@ -21,12 +21,12 @@ func init() {
 		for frames := 0; ; frames++ {
 			n, whole := fakeFrame(b)
 			switch {
-			case n < 0:
+			case n < 0, last && !whole && frames < 2:
 				return protocols.No
-			case !whole && !(last && len(b) == 0):
-				return protocols.Maybe
-			case frames == 2 || last && frames > 0:
+			case frames == 2 && (whole || last):
 				return protocols.Yes
+			case !whole:
+				return protocols.Maybe
 			}
 			b = b[n:]
 		}

@@ -130,3 +130,6 @@ func (t *Table) Conns() (conns, held int) {
 }
 
 func (v *Coverage) names() []string { return slices.Sorted(maps.Keys(v.Protocols)) }
+
+// Fragments returns how many IP datagrams wait for fragments, and how many bytes they hold.
+func (t *Table) Fragments() (waiting, held int) { return len(t.frags.waiting), t.frags.held }

@@ -1,12 +1,16 @@
 package flow
 
-import "github.com/roje-ot/roje/protocols"
+import (
+	"slices"
+
+	"github.com/roje-ot/roje/protocols"
+)
 
 // A probe keeps the first bytes of a connection, in the order in which they came, until its protocol is known.
 type probe struct {
-	bytes  [2][]byte
-	chunks []chunk
-	no     [2]bool // all protocols have said no to this end's bytes
+	bytes   [2][]byte
+	chunks  []chunk
+	refused int // how often all protocols have said no
 }
 
 // chunk is what one packet brought.
@@ -17,7 +21,11 @@ type chunk struct {
 	info PacketInfo
 }
 
-const maxChunks = 16 // packets until a connection is given up as of no protocol
+// A connection is given up as of no protocol after so many packets, or after so many that all protocols refused.
+const (
+	maxChunks  = 16
+	maxRefused = 4
+)
 
 // consider keeps b and asks the protocols. If none takes it, the connection is only counted.
 func (t *Table) consider(c *Conn, dir protocols.Dir, b []byte, p *PacketInfo) {
@@ -26,7 +34,7 @@ func (t *Table) consider(c *Conn, dir protocols.Dir, b []byte, p *PacketInfo) {
 		return
 	}
 	t.recognise(c, dir, false)
-	if pr := c.probe; c.state == probing && (len(pr.chunks) == maxChunks || pr.no[dir] && (pr.no[dir.Other()] || len(pr.chunks) > 3)) {
+	if pr := c.probe; c.state == probing && (len(pr.chunks) == maxChunks || pr.refused == maxRefused) {
 		t.giveUpProbe(c)
 	}
 }
@@ -67,6 +75,7 @@ func (t *Table) log(c *Conn, dir protocols.Dir, b []byte, p *PacketInfo) bool {
 	if pr == nil {
 		pr = t.newProbe()
 		c.probe = pr
+		t.hold(c, cap(pr.bytes[0])+cap(pr.bytes[1]))
 	}
 	have := pr.bytes[dir]
 	if len(have) > 0 && len(have)+len(b) > maxProbe {
@@ -74,11 +83,7 @@ func (t *Table) log(c *Conn, dir protocols.Dir, b []byte, p *PacketInfo) bool {
 	}
 	room := cap(have)
 	pr.bytes[dir] = append(have, b...)
-	if len(pr.chunks) == 0 {
-		t.hold(c, cap(pr.bytes[0])+cap(pr.bytes[1]))
-	} else {
-		t.hold(c, cap(pr.bytes[dir])-room)
-	}
+	t.hold(c, cap(pr.bytes[dir])-room)
 	pr.chunks = append(pr.chunks, chunk{dir: dir, from: len(have), to: len(have) + len(b), info: *p})
 	return true
 }
@@ -102,7 +107,16 @@ func (t *Table) recognise(c *Conn, dir protocols.Dir, last bool) {
 			maybe = true
 		}
 	}
-	c.probe.no[dir] = !maybe
+	if !maybe && c.state == probing {
+		c.probe.refused++
+		c.probe.restart(dir)
+	}
+}
+
+// restart forgets what dir has sent: a chain of frames may begin with its next packet.
+func (pr *probe) restart(dir protocols.Dir) {
+	pr.bytes[dir] = pr.bytes[dir][:0]
+	pr.chunks = slices.DeleteFunc(pr.chunks, func(k chunk) bool { return k.dir == dir })
 }
 
 // become makes c a connection of p, which gets the bytes that were kept.

@@ -47,8 +47,10 @@ func framesOf(t *testing.T, path string) *frameCounter {
 	return f
 }
 
-// TestTransportVariants: the same sessions in VLANs, QinQ, IPv6, fragments, duplicated, swapped and in other segments
-// give the very same messages; from the middle, one way only and with losses they give some of them and no other.
+// TestTransportVariants: the same sessions in VLANs, QinQ, IPv6, fragments, duplicated and in other segments give the
+// very same messages; from the middle, one way only and with losses they give some of them and no other. Swapped over
+// more than a round trip, as in the swap files, one in a hundred may be lost: a hole is given up when the receiver
+// acknowledges it, and what fills it later is decoded by itself.
 func TestTransportVariants(t *testing.T) {
 	dir := filepath.Join(need.Corpus(t), "captures", "derived", "transport")
 	for _, base := range []string{"modbus_example", "dnp3_example", "iec104_types"} {
@@ -56,8 +58,8 @@ func TestTransportVariants(t *testing.T) {
 		if want.n == 0 {
 			t.Errorf("%s: no messages", base)
 		}
-		for variant, whole := range map[string]bool{"qinq": true, "ipv6": true, "frag": true, "dup": true, "reseg": true, "coalesce": true, "swap": true,
-			"midstream": false, "oneway": false, "loss": false} {
+		for variant, share := range map[string]float64{"qinq": 0, "ipv6": 0, "frag": 0, "dup": 0, "reseg": 0, "coalesce": 0, "swap": 0.01,
+			"midstream": 1, "oneway": 1, "loss": 1} {
 			got := framesOf(t, filepath.Join(dir, base+"."+variant+".pcap"))
 			few, many := 0, 0
 			for frame, n := range want.frames {
@@ -66,7 +68,7 @@ func TestTransportVariants(t *testing.T) {
 			for frame, n := range got.frames {
 				many += max(n-want.frames[frame], 0)
 			}
-			if many > 0 || whole && few > 0 || got.n == 0 {
+			if many > 0 || float64(few) > share*float64(want.n) || got.n == 0 {
 				t.Errorf("%s.%s: %d messages, of them %d that are not in the %d of the original, and %d missing", base, variant, got.n, many, want.n, few)
 			}
 		}
