@@ -1,0 +1,59 @@
+package script
+
+import (
+	"time"
+)
+
+// Act is something that an attacker does, or that looks like it.
+type Act struct {
+	Name       string   // file name: act-<name>.pcap
+	Title      string   // one line for people
+	Actor      string   // who of the cast
+	Victims    []string // against whom
+	Expect     []string // detections of the catalogue that should see it
+	Techniques []string // ATT&CK for ICS v19
+	Malformed  bool     // breaks the protocol's rules on purpose
+	Virtual    bool     // needs frames that a socket cannot send
+	Run        func(s *Stage, a Act) error
+}
+
+// Performed is an act that was played: the truth that detections are held against.
+type Performed struct {
+	Act        string    `json:"act"`
+	Title      string    `json:"title"`
+	Start      time.Time `json:"start"`
+	End        time.Time `json:"end"`
+	Actor      string    `json:"actor"`
+	ActorAddr  string    `json:"actor_addr"`
+	Victims    []string  `json:"victims"`
+	Addrs      []string  `json:"victim_addrs"`
+	Expect     []string  `json:"expect"`
+	Techniques []string  `json:"techniques"`
+	Malformed  bool      `json:"malformed,omitempty"`
+}
+
+// Perform plays an act now, on the calling goroutine.
+func (s *Stage) Perform(a Act) {
+	h := s.host(a.Actor)
+	p := Performed{Act: a.Name, Title: a.Title, Start: h.Now().UTC(), Actor: a.Actor, ActorAddr: addr(a.Actor).String(),
+		Victims: a.Victims, Expect: a.Expect, Techniques: a.Techniques, Malformed: a.Malformed}
+	for _, v := range a.Victims {
+		p.Addrs = append(p.Addrs, addr(v).String())
+	}
+	if err := a.Run(s, a); err != nil {
+		s.fail("act "+a.Name, err)
+	}
+	h.Sleep(500 * time.Millisecond)
+	p.End = h.Now().UTC()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.acts = append(s.acts, p)
+}
+
+// Acts is every act there is.
+var Acts = func() (all []Act) {
+	for _, list := range [][]Act{actsModbus, actsDNP3, actsIEC104, actsLAN} {
+		all = append(all, list...)
+	}
+	return all
+}()
