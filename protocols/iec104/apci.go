@@ -106,7 +106,7 @@ func begins(b []byte) verdict {
 func (d *decoder) Split(dir protocols.Dir, b []byte, last bool) (skip, n int) {
 	e := &d.ends[dir]
 	if e.synced {
-		switch d.follows(b, last) {
+		switch d.follows(e, b, last) {
 		case yes:
 			return take(b, last)
 		case maybe:
@@ -154,22 +154,34 @@ func take(b []byte, last bool) (skip, n int) {
 	return 0, len(b)
 }
 
-// follows judges octets that stand where a frame must begin. A start octet and a legal length are enough, if the
-// control field is legal too; else the next header must bear them out.
-func (d *decoder) follows(b []byte, last bool) verdict {
+// follows judges octets that stand where a frame must begin. A legal S or U header is enough; an I frame must be
+// evident or carry the number that is next. What is less, say an I frame of a private type behind a gap, or a control
+// field with reserved bits, must be borne out by a legal header behind it, or by ending where the octets end.
+func (d *decoder) follows(e *end, b []byte, last bool) verdict {
 	v := begins(b)
-	if v != no || len(b) < header || b[0] != start || b[1] < minLength || b[1] > maxLength {
+	if v == maybe || len(b) < header || b[1] < minLength || b[1] > maxLength || b[0] != start {
 		return v
 	}
-	n := 2 + int(b[1])
-	if len(b) <= n {
-		if !last {
-			return maybe
-		}
-		if len(b) == n {
+	if v == yes {
+		f, _ := control(b)
+		if f != formatI || e.counts && sendNumber(b) == e.next {
 			return yes
 		}
+		if len(b) < telling {
+			return maybe
+		}
+		if d.sizes.agrees(b) {
+			return yes
+		}
+	}
+	n := 2 + int(b[1])
+	switch {
+	case len(b) < n && !last:
+		return maybe
+	case len(b) < n:
 		return no
+	case len(b) == n && last:
+		return yes
 	}
 	if v = begins(b[n:]); v == maybe && last {
 		return no
@@ -184,9 +196,9 @@ const near = 1024
 // else it is where the sensor was told that the stream goes on, which mostly is the start of a segment.
 //
 // A frame is believed alone if it is not deep and is evident: an S or U frame, whose six octets are all but constant,
-// or an I frame whose length agrees with its type. A deep I frame must be evident and go on with the sequence. Every
-// other frame needs a legal header behind it; with no more to come, it must be evident, or not deep and end where the
-// octets end.
+// or an I frame whose length agrees with its type. A deep I frame must be evident and go on with the sequence. Behind a
+// hole, an I frame that no station would send is none. Every other frame needs a legal header behind it; with no more
+// to come, it must be evident, or not deep and end where the octets end.
 func (d *decoder) trust(e *end, b []byte, last bool) verdict {
 	v := begins(b)
 	f := noFormat
@@ -204,6 +216,9 @@ func (d *decoder) trust(e *end, b []byte, last bool) verdict {
 	evident := f != formatI || d.sizes.agrees(b)
 	if evident && (!e.deep || f == formatI && e.hasNS && (sendNumber(b)-e.lastNS)&seqMask < near) {
 		return yes
+	}
+	if !evident && (e.deep || e.hasNS) && d.sizes.denies(b) {
+		return no
 	}
 	n := 2 + int(b[1])
 	if len(b) < n {

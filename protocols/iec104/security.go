@@ -53,7 +53,7 @@ const (
 )
 
 // guarded reads a security ASDU behind its common address. An aggressive mode request that fits one segment has a
-// whole ASDU inside: its type is noted and its objects become the message's points, since it is they that act.
+// whole ASDU inside: its type is noted, and its objects and operation become the message's, since it is they that act.
 func (d *decoder) guarded(r *row, b []byte, m *protocols.Message) {
 	c := wire.New(b)
 	segment := byte(segFIR | segFIN)
@@ -102,6 +102,7 @@ func (d *decoder) inside(b []byte, m *protocols.Message) {
 		m.Faults |= protocols.Short
 		return
 	}
+	m.Op = r.op
 	d.objects(r, b[head:end], n, run, m)
 	if tail := b[end:]; len(tail) >= 6 {
 		d.det.user, d.det.has = binary.LittleEndian.Uint16(tail[4:]), d.det.has|hasUser

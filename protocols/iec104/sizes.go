@@ -13,9 +13,11 @@ var sizingNames = [12]string{"2/2/3", "1/1/2", "1/2/2", "1/2/3", "2/2/2", "1/1/1
 // from its first ASDU. Others can agree in length (1/2/2 and 2/1/2); among those the content decides: addresses that
 // the type may carry, an unused originator, small common addresses.
 //
-// A sizing that never explained an ASDU gives way to the first that does, so a 1/1/2 connection is decoded right from
-// its first ASDU of fixed size. One that did gives way only when the ASDUs that contradict it in a row are as many as
-// those that spoke for it, up to 3: one odd frame is a fault and not a new sizing.
+// A sizing that explained ASDUs gives way only when those that contradict it in a row are as many as those that spoke
+// for it, up to 3: one odd frame is a fault and not a new sizing. If 2/2/3 never explained any, two in a row are enough;
+// one is, if the newcomer has a cause of one octet and the octet behind it is not 0. Under 2/2/3 that would be an
+// originator, which most connections leave 0; under 1/1/2 it is the station. So a 1/1/2 connection is decoded right
+// from its first ASDU of fixed size.
 type sizer struct {
 	use    uint8 // index of sizings
 	hits   uint8 // ASDUs explained since use was chosen, up to patience
@@ -65,6 +67,25 @@ func (s *sizer) agrees(b []byte) bool {
 	return legal
 }
 
+// denies says whether the frame that b begins with cannot be what a station sends: a reserved type, no objects, a cause
+// that its type does not allow, or a length that contradicts its type under the sizing that is known, or under all.
+func (s *sizer) denies(b []byte) bool {
+	a := b[header:telling]
+	r := rowOf[a[0]]
+	if r == nil {
+		return a[0] < 128
+	}
+	if _, _, legal := r.class.sender(a[2] & 0x3f); !legal || a[1]&0x7f == 0 {
+		return true
+	}
+	length := int(b[1]) - minLength
+	fits, fixed := s.sizing().explains(r, a[1], length)
+	for i := 0; fixed && !fits && s.hits == 0 && i < len(sizings); i++ {
+		fits, _ = sizings[i].explains(r, a[1], length)
+	}
+	return fixed && !fits
+}
+
 // learn looks at one whole ASDU before it is decoded.
 func (s *sizer) learn(r *row, a []byte) {
 	if len(a) < 2 {
@@ -97,7 +118,7 @@ func (s *sizer) learn(r *row, a []byte) {
 		if s.score[best] >= s.score[s.use]+lead {
 			s.use = uint8(best)
 		}
-	case s.missed+1 < s.hits:
+	case s.missed+1 < s.hits, s.hits == 0 && s.missed == 0 && (sizings[best].cause == 2 || a[3] == 0):
 		s.missed++
 	default:
 		s.use, s.hits, s.missed = uint8(best), 1, 0
@@ -112,6 +133,9 @@ func (z *sizing) plausible(r *row, a []byte) (points uint8) {
 	h := 2 + int(z.cause)
 	ca, ioa := little(a[h:h+int(z.common)]), little(a[h+int(z.common):h+int(z.common)+int(z.object)])
 	if ca != 0 {
+		points++
+	}
+	if *z == sizings[1] { // by far the most common of 101
 		points++
 	}
 	if z.common == 2 && (ca < 256 || ca == 0xffff) {

@@ -55,7 +55,7 @@ func (d *decoder) pair(r *row, m *protocols.Message, at int64, elements []byte) 
 		p.size = uint8(copy(p.body[:], elements))
 	case commands && (cause == activationCon || cause == deactivCon || cause == activationTerm || unknowns.has(cause)):
 		d.answer(d.find(r.id, det.common, object), r, m, at, elements)
-	case cause == request && r.class.monitor.has(request) && !commands:
+	case cause == request && (r.class == process || r.class == totals):
 		m.Turn = protocols.Unpaired
 		if p := d.find(readType, det.common, object); p != nil {
 			m.Turn, m.RTT = protocols.Response, at-p.at
