@@ -53,7 +53,9 @@ var attempts = []struct {
 		_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_MAP_CREATE, pointer(&attr), uintptr(len(attr)))
 		return errnoOrNil(errno)
 	}},
-	{"capabilities", false, func() error { return statusOf("CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2") }},
+	{"capabilities", false, func() error {
+		return statusOf("CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2")
+	}},
 	{"TCP to the collector", false, func() error { return socket(unix.AF_INET, unix.SOCK_STREAM) }},
 	{"a file", false, func() error { return os.WriteFile(filepath.Join(os.TempDir(), "roje-sealed"), nil, 0o600) }},
 	{"a listener on loopback", false, func() error {

@@ -1,0 +1,141 @@
+package passive
+
+//go:generate go tool bpf2go -cc clang -cflags "-O2 -g -Wall -Werror" -target bpfel egress egress.bpf.c -- -I/usr/include/x86_64-linux-gnu
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// An Egress is the program that drops whatever is sent through an interface's queueing layer, and counts it. What goes
+// around that layer (PACKET_QDISC_BYPASS, AF_XDP, an XDP redirect) it does not see.
+type Egress struct {
+	objs  egressObjects
+	tried *ebpf.Memory
+	index int
+	tcx   link.Link          // on kernels with TCX (6.6)
+	qdisc *netlink.BpfFilter // on older ones
+	id    ebpf.ProgramID     // of the program, by which Watch knows it
+	How   string             // "tcx" or "clsact"
+	guard []netlink.Qdisc    // what Close removes
+}
+
+// DropEgress puts the program in front of everything else at the interface's egress. It needs CAP_NET_ADMIN and CAP_BPF,
+// and none of them afterwards. useClsact makes it skip TCX, as a kernel older than 6.6 would.
+func DropEgress(iface string, useClsact bool) (*Egress, error) {
+	dev, err := net.InterfaceByName(iface)
+	if err != nil {
+		return nil, fmt.Errorf("drop the egress of %s: %w", iface, unix.ENODEV)
+	}
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("drop the egress of %s: %w", iface, err)
+	}
+	e := &Egress{index: dev.Index}
+	if err := loadEgressObjects(&e.objs, nil); err != nil {
+		return nil, fmt.Errorf("drop the egress of %s: load the program: %w", iface, err)
+	}
+	if err := e.attach(useClsact); err != nil {
+		return nil, errors.Join(fmt.Errorf("drop the egress of %s: %w", iface, err), e.Close())
+	}
+	return e, nil
+}
+
+func (e *Egress) attach(useClsact bool) error {
+	info, err := e.objs.Drop.Info()
+	if err != nil {
+		return err
+	}
+	e.id, _ = info.ID()
+	if e.tried, err = e.objs.Tried.Memory(); err != nil {
+		return err
+	}
+	if useClsact {
+		return e.attachClsact()
+	}
+	e.tcx, err = link.AttachTCX(link.TCXOptions{Interface: e.index, Program: e.objs.Drop, Attach: ebpf.AttachTCXEgress, Anchor: link.Head()})
+	if errors.Is(err, ebpf.ErrNotSupported) {
+		return e.attachClsact()
+	}
+	e.How = "tcx"
+	return err
+}
+
+// attachClsact is for kernels before 6.6. The filter outlives the process, so Close has to take it away.
+func (e *Egress) attachClsact() error {
+	e.How = "clsact"
+	qdisc := &netlink.GenericQdisc{QdiscType: "clsact", QdiscAttrs: netlink.QdiscAttrs{
+		LinkIndex: e.index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}}
+	if err := netlink.QdiscAdd(qdisc); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("add clsact: %w", err)
+	} else if err == nil {
+		e.guard = append(e.guard, qdisc)
+	}
+	filter := &netlink.BpfFilter{
+		FilterAttrs: netlink.FilterAttrs{LinkIndex: e.index, Parent: netlink.HANDLE_MIN_EGRESS, Handle: 1, Priority: 1, Protocol: unix.ETH_P_ALL},
+		Fd:          e.objs.Drop.FD(), Name: "roje_egress", DirectAction: true,
+	}
+	if err := netlink.FilterReplace(filter); err != nil {
+		return fmt.Errorf("add the filter: %w", err)
+	}
+	e.qdisc = filter
+	return nil
+}
+
+// Tried returns how many frames, and bytes of them, somebody has tried to send and the program has dropped.
+func (e *Egress) Tried() (frames, bytes uint64, err error) {
+	var b [16]byte
+	if _, err := e.tried.ReadAt(b[:], 0); err != nil {
+		return 0, 0, err
+	}
+	return binary.NativeEndian.Uint64(b[:]), binary.NativeEndian.Uint64(b[8:]), nil
+}
+
+// Watch returns an error if the program no longer stands at the egress: whoever is root can detach it without a trace.
+func (e *Egress) Watch() error {
+	if e.How == "clsact" {
+		filters, err := netlink.FilterList(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: e.index}}, netlink.HANDLE_MIN_EGRESS)
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(filters, func(f netlink.Filter) bool {
+			b, ok := f.(*netlink.BpfFilter)
+			return ok && b.Id == int(e.id)
+		}) {
+			return errors.New("the egress filter was removed")
+		}
+		return nil
+	}
+	result, err := link.QueryPrograms(link.QueryOptions{Target: e.index, Attach: ebpf.AttachTCXEgress})
+	if err != nil {
+		return err
+	}
+	if len(result.Programs) == 0 || result.Programs[0].ID != e.id {
+		return errors.New("the egress program was removed, or another one stands before it")
+	}
+	return nil
+}
+
+// Close takes the program away.
+func (e *Egress) Close() error {
+	var errs []error
+	if e.tcx != nil {
+		errs = append(errs, e.tcx.Close())
+	}
+	if e.qdisc != nil {
+		errs = append(errs, netlink.FilterDel(e.qdisc))
+	}
+	for _, q := range e.guard {
+		errs = append(errs, netlink.QdiscDel(q))
+	}
+	return errors.Join(append(errs, e.objs.Close())...)
+}

@@ -1,0 +1,146 @@
+package passive
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"unsafe"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// A Hygiene is an interface without an address, ARP, multicast and IPv6, whose driver hands frames over as they came.
+// Close puts back what was changed.
+type Hygiene struct {
+	iface string
+	undo  []func() error
+	// Degraded says which settings could not be made and what that means: "generic-receive-offload is on: timing and
+	// frame counts are degraded".
+	Degraded []string
+}
+
+// offloads merge frames before the ring sees them, by the commands of linux/ethtool.h that get and set them.
+var offloads = []struct {
+	name     string
+	get, set uint32
+	bit      uint32 // of the flags word; 0 where the value is the setting
+}{
+	{"generic-receive-offload", 0x2b, 0x2c, 0},
+	{"large-receive-offload", 0x25, 0x26, 1 << 15},
+}
+
+// Clean makes the settings. It needs CAP_NET_ADMIN; the error names the first that must hold and could not be made. An
+// offload that cannot be switched off is no error but Degraded.
+func Clean(iface string) (*Hygiene, error) {
+	link, err := netlink.LinkByName(iface)
+	if err != nil {
+		return nil, fmt.Errorf("clean %s: %w", iface, err)
+	}
+	h := &Hygiene{iface: iface}
+	for _, step := range []func(netlink.Link) error{h.noIPv6, h.noAddresses, h.noARP, h.noMulticast} {
+		if err := step(link); err != nil {
+			return nil, errors.Join(fmt.Errorf("clean %s: %w", iface, err), h.Close())
+		}
+	}
+	for _, o := range offloads {
+		h.offload(o.name, o.get, o.set, o.bit)
+	}
+	return h, nil
+}
+
+// Close restores the interface, the last change first.
+func (h *Hygiene) Close() error {
+	var errs []error
+	for i := len(h.undo) - 1; i >= 0; i-- {
+		errs = append(errs, h.undo[i]())
+	}
+	h.undo = nil
+	return errors.Join(errs...)
+}
+
+func (h *Hygiene) noIPv6(netlink.Link) error {
+	path := filepath.Join("/proc/sys/net/ipv6/conf", h.iface, "disable_ipv6")
+	old, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // the kernel has no IPv6
+	}
+	if err != nil || bytes.HasPrefix(old, []byte("1")) {
+		return err
+	}
+	h.undo = append(h.undo, func() error { return os.WriteFile(path, old, 0) })
+	return os.WriteFile(path, []byte("1"), 0)
+}
+
+func (h *Hygiene) noAddresses(link netlink.Link) error {
+	addrs, err := netlink.AddrList(link, netlink.FAMILY_ALL)
+	if err != nil {
+		return err
+	}
+	for _, addr := range addrs {
+		h.undo = append(h.undo, func() error { return netlink.AddrReplace(link, &addr) })
+		if err := netlink.AddrDel(link, &addr); err != nil {
+			return fmt.Errorf("remove address %s: %w", addr.IPNet, err)
+		}
+	}
+	return nil
+}
+
+func (h *Hygiene) noARP(link netlink.Link) error {
+	if link.Attrs().RawFlags&unix.IFF_NOARP != 0 {
+		return nil
+	}
+	h.undo = append(h.undo, func() error { return netlink.LinkSetARPOn(link) })
+	return netlink.LinkSetARPOff(link)
+}
+
+func (h *Hygiene) noMulticast(link netlink.Link) error {
+	if link.Attrs().RawFlags&unix.IFF_MULTICAST == 0 {
+		return nil
+	}
+	h.undo = append(h.undo, func() error { return netlink.LinkSetMulticastOn(link) })
+	return netlink.LinkSetMulticastOff(link)
+}
+
+// offload switches one merging offload off, and notes where it stays on.
+func (h *Hygiene) offload(name string, get, set, bit uint32) {
+	now, err := ethtool(h.iface, get, 0)
+	if err != nil {
+		return // the driver does not know it
+	}
+	want := uint32(0)
+	if bit != 0 {
+		want = now &^ bit
+	}
+	if now == want {
+		return
+	}
+	if _, err := ethtool(h.iface, set, want); err != nil {
+		h.Degraded = append(h.Degraded, fmt.Sprintf("%s is on (%v): timing and frame counts are degraded", name, err))
+		return
+	}
+	h.undo = append(h.undo, func() error { _, err := ethtool(h.iface, set, now); return err })
+}
+
+// ethtool makes one SIOCETHTOOL request with a single value.
+func ethtool(iface string, command, value uint32) (uint32, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	arg := struct{ command, value uint32 }{command, value}
+	var req struct {
+		name [unix.IFNAMSIZ]byte
+		data unsafe.Pointer
+		_    [16]byte
+	}
+	copy(req.name[:unix.IFNAMSIZ-1], iface)
+	req.data = unsafe.Pointer(&arg)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&req))); errno != 0 {
+		return 0, errno
+	}
+	return arg.value, nil
+}

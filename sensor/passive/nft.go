@@ -1,0 +1,64 @@
+package passive
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+)
+
+// An NFT is an nftables chain at the interface's egress hook (kernel 5.16) whose policy is to drop. Unlike the program
+// at the queueing layer, it also sees what is sent around that layer with PACKET_QDISC_BYPASS.
+type NFT struct{ table string }
+
+// DropNFT makes the chain, in a table of its own. It needs CAP_NET_ADMIN. The chain outlives the process: Close removes
+// it.
+func DropNFT(iface string) (*NFT, error) {
+	if _, err := net.InterfaceByName(iface); err != nil {
+		return nil, fmt.Errorf("nftables egress of %s: %w", iface, unix.ENODEV)
+	}
+	n := &NFT{table: "roje-" + iface}
+	conn, err := nftables.New()
+	if err != nil {
+		return nil, fmt.Errorf("nftables egress of %s: %w", iface, err)
+	}
+	table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyNetdev, Name: n.table})
+	policy := nftables.ChainPolicyDrop
+	conn.AddChain(&nftables.Chain{
+		Name: "egress", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookEgress,
+		Priority: nftables.ChainPriorityFilter, Device: iface, Policy: &policy,
+	})
+	if err := conn.Flush(); err != nil {
+		return nil, fmt.Errorf("nftables egress of %s: %w", iface, err)
+	}
+	return n, nil
+}
+
+// Watch returns an error if the chain is gone.
+func (n *NFT) Watch() error {
+	conn, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	chains, err := conn.ListChainsOfTableFamily(nftables.TableFamilyNetdev)
+	if err != nil {
+		return err
+	}
+	for _, c := range chains {
+		if c.Table.Name == n.table && c.Name == "egress" && c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop {
+			return nil
+		}
+	}
+	return fmt.Errorf("the nftables chain %s egress was removed", n.table)
+}
+
+// Close removes the table.
+func (n *NFT) Close() error {
+	conn, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	conn.DelTable(&nftables.Table{Family: nftables.TableFamilyNetdev, Name: n.table})
+	return conn.Flush()
+}
