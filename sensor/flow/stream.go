@@ -73,7 +73,7 @@ func (t *Table) data(c *Conn, dir protocols.Dir, seq uint32, b []byte, missing i
 	n := len(b) + missing
 	if !h.known {
 		if n == 1 && p.Flags&PSH == 0 && (len(b) == 0 || b[0] == 0) {
-			return Control // a keep-alive, whose one byte is none
+			return Control // a keep-alive, whose byte is none of the stream's
 		}
 		h.start(seq)
 		if before := int32(seq - h.acked); h.hasAck && before > 0 && before <= maxAhead {
@@ -81,6 +81,9 @@ func (t *Table) data(c *Conn, dir protocols.Dir, seq uint32, b []byte, missing i
 		}
 	}
 	ahead := int32(seq - h.next)
+	if n == 1 && ahead == -1 {
+		return Control // a keep-alive
+	}
 	if !h.moved && (ahead < 0 || ahead > maxWindow) {
 		h.start(seq) // the SYN was not this session's
 		ahead = 0
@@ -95,9 +98,6 @@ func (t *Table) data(c *Conn, dir protocols.Dir, seq uint32, b []byte, missing i
 	}
 	if ahead > 0 {
 		return t.early(c, dir, seq, b, missing, p)
-	}
-	if n == 1 && ahead == -1 {
-		return Control
 	}
 	return t.behind(c, dir, seq, b, missing, p)
 }

@@ -202,6 +202,8 @@ func TestStreamCases(t *testing.T) {
 		{name: "keep-alives", steps: []step{
 			{0, 100, 200, psh, hi}, {0, 105, 200, flow.ACK, "\x00"}, {1, 200, 106, flow.ACK, ""}, {0, 105, 200, flow.ACK, ""}, {0, 106, 200, psh, yo},
 		}, texts: [2]string{"hi,yo", ""}, want: []flow.Bucket{flow.Decoded, flow.Control, flow.Control, flow.Control, flow.Decoded}},
+		{name: "keep-alive before any data", steps: []step{{0, 99, 0, flow.SYN, ""}, {1, 199, 100, flow.SYN | flow.ACK, ""}, {0, 99, 200, flow.ACK, "\x01"}, {0, 100, 200, psh, hi}},
+			texts: [2]string{"hi", ""}, log: "called 0; answered 1"},
 		{name: "keep-alive first", steps: []step{{0, 99, 200, flow.ACK, "\x00"}, {0, 100, 200, psh, hi}}, texts: [2]string{"hi", ""}},
 		{name: "zero window probe", steps: []step{{0, 100, 200, psh, hi}, {0, 106, 200, flow.ACK, yo[:1]}, {0, 106, 200, flow.ACK, yo[:1]}, {0, 106, 200, psh, yo}},
 			texts: [2]string{"hi,yo", ""}},
