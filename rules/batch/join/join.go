@@ -73,7 +73,7 @@ func Parse(text string) (Token, error) {
 	case parts[0] != prefix && strings.HasPrefix(parts[0], "roje"):
 		return t, fmt.Errorf("the token is of another version than %s: use a sensor as new as its collector", prefix)
 	case parts[0] != prefix:
-		return t, fmt.Errorf("a token begins with %s.", prefix)
+		return t, fmt.Errorf("this is no token: one begins with %s", prefix)
 	case len(parts) < 4:
 		return t, errors.New("the token is cut short")
 	}
