@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,10 +35,17 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Args: func(cmd *cobra.Command, args []string) error {
 			return fmt.Errorf("no command given")
 		},
-		Run:              func(*cobra.Command, []string) {},
-		PersistentPreRun: func(*cobra.Command, []string) { began = true },
+		Run: func(*cobra.Command, []string) {},
 	}
 	root.AddCommand(serveCommand(), userCommand(), backupCommand(), restoreCommand())
+	each(root, func(cmd *cobra.Command) {
+		if work := cmd.RunE; work != nil {
+			cmd.RunE = func(cmd *cobra.Command, args []string) error {
+				began = true
+				return work(cmd, args)
+			}
+		}
+	})
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -46,12 +54,28 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	switch {
 	case err == nil:
 		return 0
-	case began:
+	case began && !errors.Is(err, errUsage):
 		fmt.Fprintln(stderr, "roje-collector:", oneLine(err))
 		return 1
 	default:
 		fmt.Fprintf(stderr, "roje-collector: %s; see '%s --help'\n", oneLine(err), cmd.CommandPath())
 		return 2
+	}
+}
+
+// errUsage marks an error of the command line that only the command itself could find.
+var errUsage = errors.New("bad usage")
+
+type usage string
+
+func (u usage) Error() string        { return string(u) }
+func (u usage) Is(target error) bool { return target == errUsage }
+
+// each calls do for cmd and all commands below it.
+func each(cmd *cobra.Command, do func(*cobra.Command)) {
+	do(cmd)
+	for _, c := range cmd.Commands() {
+		each(c, do)
 	}
 }
 

@@ -19,6 +19,9 @@ sensors come in at 127.0.0.1:8471. The first start makes the certificate authori
 one-time password is printed once.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if file == "" && data == "" {
+				return usage("say where to keep everything: --data DIR, or --config FILE")
+			}
 			var cfg collector.Config
 			if file != "" {
 				var err error
@@ -36,7 +39,7 @@ one-time password is printed once.`,
 			}
 			var least slog.Level
 			if err := least.UnmarshalText([]byte(level)); err != nil {
-				return fmt.Errorf("--log %q is not debug, info, warn or error", level)
+				return usage(fmt.Sprintf("--log %q is not debug, info, warn or error", level))
 			}
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: least}))
 			out := cmd.OutOrStdout()
@@ -56,6 +59,5 @@ one-time password is printed once.`,
 	f.StringVar(&console, "console", "", "address of console, API and TAXII (default "+collector.DefaultConsole+")")
 	f.StringVar(&ingest, "ingest", "", "address where sensors come in (default "+collector.DefaultIngest+")")
 	f.StringVar(&level, "log", "info", "least level that is logged to stderr: debug, info, warn, error")
-	cmd.MarkFlagsOneRequired("config", "data")
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -44,6 +45,11 @@ CREATE TABLE IF NOT EXISTS followed (
 
 // OpenShelf opens the file, or makes it.
 func OpenShelf(path string) (*Shelf, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // made here so that nobody else may read it
+	if err != nil {
+		return nil, fmt.Errorf("open shared objects: %w", err)
+	}
+	f.Close()
 	query := url.Values{"_pragma": {"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)"}}
 	db, err := sql.Open("sqlite", "file:"+(&url.URL{Path: path}).EscapedPath()+"?"+query.Encode())
 	if err != nil {
