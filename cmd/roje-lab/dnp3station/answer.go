@@ -126,11 +126,7 @@ func (d *duty) accept(r *request) error { return d.respond(r, 0) }
 
 // wait answers with a delay (group 52): of the measurement, or how long the work will take.
 func (d *duty) wait(r *request) error {
-	v := byte(2)
-	if r.fc != DelayMeasure {
-		v = 1
-	}
-	return d.respond(r, 0, Count(52, v, 1, le16(2)...))
+	return d.respond(r, 0, Count(52, 2, 1, le16(2)...))
 }
 
 // restarts says how long it will take, and goes down.

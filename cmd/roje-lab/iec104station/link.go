@@ -27,7 +27,9 @@ const (
 	w  = 8
 	t1 = 15 * time.Second
 	t2 = 10 * time.Second
-	t3 = 20 * time.Second
+	t3 = 20 * time.Second // of the controlling station
+
+	patient = 30 * time.Second // t3 of the controlled station, so that one side tests and the other answers
 )
 
 const window = 1 << 15 // sequence numbers are mod 2^15
@@ -43,13 +45,14 @@ type link struct {
 	oldest  time.Time // when the first frame came that we have not acknowledged
 	heard   time.Time // when anything came
 	testing bool      // a test frame is on its way
-	waiting []*ASDU   // held back by k
-	held    []byte    // APDUs that leave together
+	t3      time.Duration
+	waiting []*ASDU // held back by k
+	held    []byte  // APDUs that leave together
 	holding bool
 }
 
-func newLink(line *station.Line, t *tally.Tally) *link {
-	return &link{line: line, tally: t, heard: line.Clock.Now()}
+func newLink(line *station.Line, t *tally.Tally, t3 time.Duration) *link {
+	return &link{line: line, tally: t, t3: t3, heard: line.Clock.Now()}
 }
 
 // split finds an APDU.
@@ -188,7 +191,7 @@ func (l *link) take(b []byte) (*ASDU, byte, error) {
 
 // next is the earliest of until and the timers.
 func (l *link) next(until time.Time) time.Time {
-	idle := l.heard.Add(t3)
+	idle := l.heard.Add(l.t3)
 	if l.testing {
 		idle = l.heard.Add(t1)
 	}
@@ -212,7 +215,7 @@ func (l *link) timers() error {
 	switch {
 	case l.testing && !now.Before(l.heard.Add(t1)):
 		return errors.New("iec104: no answer to a test frame")
-	case !l.testing && !now.Before(l.heard.Add(t3)):
+	case !l.testing && !now.Before(l.heard.Add(l.t3)):
 		l.testing, l.heard = true, now
 		return l.u(testAct)
 	}

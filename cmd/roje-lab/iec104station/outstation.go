@@ -41,7 +41,7 @@ type duty struct {
 func (o *Outstation) Serve(conn net.Conn) error {
 	defer conn.Close()
 	line := &station.Line{Conn: conn, Clock: o.Clock}
-	d := &duty{Outstation: o, link: newLink(line, o.Tally), selected: map[uint32]time.Time{}, reported: map[uint32]float64{}}
+	d := &duty{Outstation: o, link: newLink(line, o.Tally, patient), selected: map[uint32]time.Time{}, reported: map[uint32]float64{}}
 	defer o.enlist(d, false)
 	for _, ioa := range slices.Sorted(maps.Keys(o.Points)) {
 		d.watch(ioa, o.Points[ioa])

@@ -23,7 +23,7 @@ type Session struct {
 // NewSession makes a session on conn. Data transfer is not started.
 func NewSession(conn net.Conn, clock station.Clock, t *tally.Tally, ca uint16, oa byte) *Session {
 	line := &station.Line{Conn: conn, Clock: clock}
-	return &Session{CA: ca, OA: oa, Timeout: 12 * time.Second, Line: line, link: newLink(line, t)}
+	return &Session{CA: ca, OA: oa, Timeout: 12 * time.Second, Line: line, link: newLink(line, t, t3)}
 }
 
 // Run takes what the station reports, and does what is on the line's agenda, until t.

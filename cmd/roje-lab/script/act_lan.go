@@ -99,8 +99,8 @@ func remoteAccess(s *Stage, a Act) error {
 
 func wrongPort(s *Stage, a Act) error {
 	server := &modbusstation.Server{Units: devices()["battery"], Clock: s.host(a.Victims[0]), Tally: s.Tally}
-	s.serve(a.Victims[0], "tcp", ":5020", server.Serve)
-	conn, err := s.dial(a.Actor, "tcp", a.Victims[0], ":5020")
+	s.serve(a.Victims[0], "tcp", ":1502", server.Serve)
+	conn, err := s.dial(a.Actor, "tcp", a.Victims[0], ":1502")
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@ import (
 )
 
 // brisk is the pace of short captures: what takes a day of polls happens in minutes.
-const brisk = 2 * time.Second
+const brisk = 3 * time.Second
 
 // shift is an ordinary working time with a few switching actions at a brisk pace.
 var shift = Plan{
@@ -22,10 +22,10 @@ func Takes() []Take {
 	}
 	for i, a := range Acts {
 		list = append(list, Take{File: "act-" + a.Name + ".pcap", About: a.Title,
-			Start: time.Date(2026, 3, 12, 8, 0, 0, 0, time.UTC).Add(time.Duration(i) * 13 * time.Minute), Length: 75 * time.Second, Pace: brisk,
+			Start: time.Date(2026, 3, 12, 8, 0, 0, 0, time.UTC).Add(time.Duration(i) * 13 * time.Minute), Length: time.Minute, Pace: brisk,
 			Play: func(s *Stage) {
 				s.Normal(shift)
-				s.after(a.Actor, 25*time.Second, func() { s.Perform(a) })
+				s.after(a.Actor, 20*time.Second, func() { s.Perform(a) })
 			}})
 	}
 	return append(list, Take{File: "demo.pcap", About: "a minute of normal work, and then one act of attack after the other",

@@ -116,9 +116,10 @@ func (c *conn) push(data []byte) {
 	}
 }
 
-// think is the host's processing time with some jitter.
+// think is the host's processing time with some jitter, in whole microseconds.
 func (h *Host) think() time.Duration {
-	return h.Think + time.Duration(h.net.rng.Int64N(int64(h.Think)/4+20_000))
+	jitter := h.net.rng.Int64N(h.Think.Microseconds()/4 + 20)
+	return h.Think + time.Duration(jitter)*time.Microsecond
 }
 
 // depart makes do happen after d, and after everything that left before.
