@@ -3,12 +3,10 @@ package collector
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,6 +14,8 @@ import (
 	"github.com/roje-ot/roje/collector/account"
 	"github.com/roje-ot/roje/collector/api"
 	"github.com/roje-ot/roje/collector/console"
+	"github.com/roje-ot/roje/collector/ingest"
+	"github.com/roje-ot/roje/collector/pki"
 	"github.com/roje-ot/roje/collector/share"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/collector/store/sqlite"
@@ -46,6 +46,13 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 		return err
 	}
 	defer lock.Close()
+	if cfg.Operator == "" {
+		served, err := ReadServing(cfg.Data)
+		if err != nil {
+			return err
+		}
+		cfg.Operator = served.Operator
+	}
 	scope, err := store.For(cfg.Operator)
 	if err != nil {
 		return err
@@ -61,37 +68,59 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 	}
 	defer shelf.Close()
 
-	doors, err := listen("console", cfg.Console.Address)
+	now := time.Now
+	ca, err := pki.Open(filepath.Join(cfg.Data, caName), now)
 	if err != nil {
 		return err
 	}
-	defer doors.Close()
+	front, err := listen("console", cfg.Console.Address)
+	if err != nil {
+		return err
+	}
+	defer front.Close()
+	gate, err := listen("ingest", cfg.Ingest.Address)
+	if err != nil {
+		return err
+	}
+	defer gate.Close()
+	hosts := hostNames(cfg, front, gate)
+	secure, err := consoleTLS(cfg.Console, front, ca, hosts)
+	if err != nil {
+		return err
+	}
 
-	now := time.Now
-	info := Started{Console: "http://" + doors.Addr().String() + "/"}
+	info := Started{Console: consoleURL(cfg.Console, front, secure != nil), Ingest: reached(cfg.Ingest, gate)}
 	if info.Admin, info.Password, err = firstUser(ctx, db, scope, now()); err != nil {
 		return err
 	}
 
 	changes, cancel := db.Subscribe(scope)
 	defer cancel()
+	intake := ingest.New(ingest.Config{Store: db, CA: ca, Now: now, Log: log})
 	metrics := api.NewMetrics(db, scope, log)
+	metrics.Intake(intake)
 	stopping := make(chan struct{})
-	front := frontend{db: db, scope: scope, shelf: shelf, metrics: metrics, log: log, now: now, done: stopping}
-	web := &http.Server{Handler: front.handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	rooms := frontend{db: db, scope: scope, shelf: shelf, metrics: metrics, log: log, now: now, secure: secure != nil, done: stopping}
+	web := &http.Server{
+		Handler: rooms.handler(), TLSConfig: secure, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	sensors := ingest.Server(intake, hosts...)
+
+	if err := (Serving{cfg.Operator, front.Addr().String(), info.Ingest}).write(cfg.Data); err != nil {
+		return err
+	}
 
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { metrics.Follow(ctx, changes); return nil })
 	group.Go(func() error { prune(ctx, db, now, log); return nil })
-	group.Go(func() error { return serve(web, doors) })
+	group.Go(func() error { return serve(web, front) })
+	group.Go(func() error { return serve(sensors, gate) })
 	group.Go(func() error {
 		<-ctx.Done()
 		close(stopping)
-		return shutdown(web)
+		return shutdown(web, sensors)
 	})
-	if err := (Serving{cfg.Operator, doors.Addr().String(), info.Ingest}).write(cfg.Data); err != nil {
-		return err
-	}
 	if started != nil {
 		started(info)
 	}
@@ -152,28 +181,13 @@ func firstUser(ctx context.Context, users store.Users, scope store.Scope, at tim
 	return FirstUser, password, err
 }
 
-// listen opens a listener, and says how to help it where it cannot.
-func listen(what, address string) (net.Listener, error) {
-	l, err := net.Listen("tcp", address)
-	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("%s: address %s is taken; stop what uses it, or choose another with --%s", what, address, what)
-	case errors.Is(err, syscall.EACCES):
-		return nil, fmt.Errorf("%s: address %s needs rights that this process does not have; choose a port above 1023 with --%s", what, address, what)
-	case err != nil:
-		return nil, fmt.Errorf("%s: %w", what, err)
-	}
-	return l, nil
-}
-
-// isLoopback says whether a listener can be reached from this machine only.
-func isLoopback(l net.Listener) bool {
-	tcp, ok := l.Addr().(*net.TCPAddr)
-	return ok && tcp.IP.IsLoopback()
-}
-
+// serve serves until the server is shut down, over TLS if the server has it.
 func serve(s *http.Server, l net.Listener) error {
-	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	run := s.Serve
+	if s.TLSConfig != nil {
+		run = func(l net.Listener) error { return s.ServeTLS(l, "", "") }
+	}
+	if err := run(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

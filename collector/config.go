@@ -15,7 +15,8 @@ import (
 type Config struct {
 	// Data is the folder that holds everything: store, keys, what was shared. It is made if it does not exist.
 	Data string `yaml:"data"`
-	// Operator is whose network is watched; its name is what a CERT sees. It is kept in Data once given.
+	// Operator is whose network is watched; its name is what a CERT sees. It is kept in Data:
+	// a later start need not say it again. "" at the first start is "default".
 	Operator string `yaml:"operator"`
 	// Console is where people and programs come in, by default 127.0.0.1:8470. Off loopback it is served over TLS.
 	Console Listen `yaml:"console"`
@@ -67,11 +68,10 @@ func (c *Config) complete() error {
 	if c.Data == "" {
 		wrong("no data folder; give --data DIR, or data: in the config file")
 	}
-	if c.Operator == "" {
-		c.Operator = DefaultOperator
-	}
-	if err := batch.CheckName("an operator", c.Operator); err != nil {
-		errs = append(errs, err)
+	if c.Operator != "" {
+		if err := batch.CheckName("an operator", c.Operator); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	for _, l := range []struct {
 		what   string

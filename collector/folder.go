@@ -14,6 +14,7 @@ import (
 const (
 	lockName    = "lock"
 	shelfName   = "shared.db"
+	caName      = "pki"
 	servingName = "serving.json"
 )
 

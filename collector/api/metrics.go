@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/roje-ot/roje/collector/ingest"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/rules/batch"
 )
@@ -37,6 +39,24 @@ func NewMetrics(fleet store.Fleet, scope store.Scope, log *slog.Logger) *Metrics
 // Handler answers in Prometheus's formats.
 func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{})
+}
+
+// Intake adds the figures of the listener for sensors.
+func (m *Metrics) Intake(h *ingest.Handler) {
+	for _, c := range []struct {
+		name, help string
+		n          *atomic.Uint64
+	}{
+		{"batches", "Envelopes committed, repeats included.", &h.Batches},
+		{"records", "Records that were new.", &h.Records},
+		{"bytes", "Bytes of the envelopes committed.", &h.Bytes},
+		{"refused", "Requests refused.", &h.Refused},
+		{"deferred", "Requests that were told to come later.", &h.Deferred},
+		{"enrolled", "Sensors that joined.", &h.Enrolled},
+	} {
+		m.Registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "roje_ingest_" + c.name + "_total", Help: c.help},
+			func() float64 { return float64(c.n.Load()) }))
+	}
 }
 
 // Follow counts changes until ctx ends or changes closes.

@@ -50,11 +50,16 @@ try:
     from stix2validator.v21 import musts, shoulds
     options = ValidationOptions(version="2.1", strict_types=True)
     seen["validated"], seen["warnings"] = 0, []
+
+    def findings(check, o):
+        wants_options = check.__code__.co_argcount == 2 if hasattr(check, "__code__") else False
+        return list((check(o, options) if wants_options else check(o)) or [])
+
     for o in objects:
         for check in musts.list_musts(options):
-            seen["wrong"] += ["%s: %s" % (o["id"], e) for e in check(o) or []]
+            seen["wrong"] += ["%s: %s" % (o["id"], e) for e in findings(check, o)]
         for check in shoulds.list_shoulds(options):
-            seen["warnings"] += ["%s: %s" % (o["type"], e) for e in check(o) or []]
+            seen["warnings"] += ["%s: %s" % (o["type"], e) for e in findings(check, o)]
         seen["validated"] += 1
     seen["warnings"] = sorted(set(seen["warnings"]))
 except ImportError:
