@@ -291,6 +291,31 @@ func TestNoAllocation(t *testing.T) {
 	}
 }
 
+// TestCRC holds the check to a frame of a real outstation (05 64 05 C0 01 00 00 04 E9 21 is the usual example of a
+// RESET_LINK_STATES), and to the bitwise definition for every length.
+func TestCRC(t *testing.T) {
+	if got := crc([]byte{0x05, 0x64, 0x05, 0xc0, 0x01, 0x00, 0x00, 0x04}); got != 0x21e9 {
+		t.Errorf("%04x", got)
+	}
+	r := rand.New(rand.NewPCG(1, 2))
+	for n := range 40 {
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(r.Uint32())
+		}
+		want := uint16(0)
+		for _, c := range b {
+			want ^= uint16(c)
+			for range 8 {
+				want = want>>1 ^ want&1*0xa6bc
+			}
+		}
+		if got := crc(b); got != ^want {
+			t.Errorf("%d bytes: %04x, want %04x", n, got, ^want)
+		}
+	}
+}
+
 // TestTable holds that the tables are sorted, have no row twice, and that each row can be looked up.
 func TestTable(t *testing.T) {
 	for i := range objects {
