@@ -17,7 +17,7 @@ type Config struct {
 	Name       string   `yaml:"name"`       // of the sensor, in alert ids; default: the enrolled name, or the host's
 	State      string   `yaml:"state"`      // folder of the baseline and the spool; default /var/lib/roje-sensor
 	Interfaces []string `yaml:"interfaces"` // the SPAN ports
-	Replay     Replay   `yaml:"replay"`     // capture files instead of interfaces, for demos
+	Replay     Recorded `yaml:"replay"`     // capture files instead of interfaces, for demos
 	Phase      string   `yaml:"phase"`      // learn, enforce (default) or off
 	Rules      string   `yaml:"rules"`      // folder of further rules beside the built-in pack
 	Enrolment  string   `yaml:"enrolment"`  // folder that `roje-sensor enrol` made; default STATE/enrolment. Without one, alerts stay in the spool
@@ -26,8 +26,8 @@ type Config struct {
 	Admin      string   `yaml:"admin"`  // address of /metrics and /healthz, loopback only; empty: none
 }
 
-// Replay names capture files that stand in for an interface.
-type Replay struct {
+// Recorded names capture files that stand in for an interface.
+type Recorded struct {
 	Files []string `yaml:"files"`
 	Pace  float64  `yaml:"pace"` // packet seconds per second; 0 is as fast as possible
 }

@@ -130,7 +130,7 @@ func compareCapture(t *testing.T, tshark, path string) []difference {
 	t.Helper()
 	ours := recorder{frames: perFrame{}}
 	table := flow.New(flow.Config{Protocols: catalog.All}, ours)
-	if err := readCapture(path, table); err != nil {
+	if err := readCapture(t.Context(), path, table); err != nil {
 		t.Logf("%s: %v", path, err)
 	}
 	theirs := askTshark(t, tshark, path)

@@ -18,11 +18,11 @@ type Pipeline struct {
 	Events *Lines             // each message as a line
 	Closed func(*flow.Conn)   // a connection's account is final; may be nil
 
-	event   rules.Event
-	odd     protocols.Message // for bytes that are no message
-	line    func([]byte) []byte
-	Judged  uint64 // messages judged so far
-	perKind [5]uint64
+	event    rules.Event
+	odd      protocols.Message // for bytes that are no message
+	line     func([]byte) []byte
+	Messages uint64 // judged so far
+	Last     int64  // greatest packet time so far
 }
 
 var _ flow.Handler = (*handler)(nil)
@@ -61,20 +61,20 @@ func client(m *protocols.Message) protocols.Dir {
 
 // finish sends the event on.
 func (p *Pipeline) finish(e *rules.Event) {
+	p.Last = max(p.Last, e.At)
 	p.Know(e)
 	if e.What == rules.Message && p.Events.On() {
 		p.Events.Append(p.line)
 	}
 	p.Record(e)
 	p.Judge(e)
-	p.perKind[e.What]++
 }
 
 // Message implements flow.Handler.
 func (h handler) Message(c *flow.Conn, m *protocols.Message, info *flow.PacketInfo) {
 	e := h.begin(rules.Message, c, client(m), info)
 	e.Msg = m
-	h.Judged++
+	h.Messages++
 	h.finish(e)
 }
 

@@ -1,15 +1,115 @@
 package sensor
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
+	"os"
+	"time"
 
+	"github.com/roje-ot/roje/protocols/catalog"
+	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/engine"
+	"github.com/roje-ot/roje/rules/lang"
+	"github.com/roje-ot/roje/rules/pack"
+	"github.com/roje-ot/roje/sensor/baseline"
 	"github.com/roje-ot/roje/sensor/capture"
 	"github.com/roje-ot/roje/sensor/flow"
+	"github.com/roje-ot/roje/sensor/ledger"
 )
 
+// Replaying is what to do with capture files. Each output names a file, "-" for standard output, or "" for none.
+type Replaying struct {
+	Captures                                 []string
+	Events, Alerts, Ledger, Coverage, Assets string
+	State                                    string // folder of the baseline; "" keeps it in memory
+	Phase                                    rules.Phase
+	Rules                                    string    // folder of rules beside the shipped pack; "" for none
+	Warn                                     io.Writer // for what does not stop the replay
+}
+
+// Replay runs the sensor's pipeline over capture files, in packet time: the same files give the same output. In the
+// phase Learn it approves at the end what it has learned, save for what only a person may. A file that is damaged is
+// read up to the damage, and the others are read all the same; the error names each of them.
+func Replay(ctx context.Context, r Replaying) (err error) {
+	set, err := LoadRules(r.Rules)
+	if err != nil {
+		return err
+	}
+	base, warning, err := baseline.Open(r.State, baseline.Options{Phase: r.Phase, ReadOnly: r.Phase != rules.Learn})
+	if err != nil {
+		return err
+	}
+	if warning != nil {
+		fmt.Fprintln(r.Warn, warning)
+	}
+	defer func() { err = errors.Join(err, base.Close()) }()
+	out, err := r.openAll()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.close()) }()
+
+	findings := findings{byID: map[string]*rules.Alert{}}
+	judge := engine.New(set, engine.Options{Sensor: "replay", Emit: findings.take})
+	acts := ledger.New(ledger.Config{}, func(record *ledger.Record) { out.ledger.Write(record) })
+	pipeline := &Pipeline{Know: base.Judge, Record: acts.Take, Judge: judge.Judge, Events: out.events,
+		Closed: func(c *flow.Conn) { out.coverage.Append(c.AppendJSON) }}
+
+	var failed []error
+	for _, path := range r.Captures {
+		table := flow.New(flow.Config{Protocols: catalog.All}, pipeline.Handler())
+		if err := readCapture(ctx, path, table); err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", path, err))
+		}
+		account := table.Coverage()
+		out.coverage.Append(func(dst []byte) []byte { return account.AppendJSON(dst, path) })
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	judge.Flush()
+	acts.Flush()
+	findings.write(out.alerts)
+	if r.Phase == rules.Learn {
+		base.Approve("replay", time.Unix(0, pipeline.Last).UTC())
+	}
+	for _, item := range base.Items() {
+		if item.Kind == "host" {
+			out.assets.Write(item)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// LoadRules loads the shipped pack and, from a folder, further rules; the error holds all that is wrong with them.
+func LoadRules(dir string) ([]*lang.Rule, error) {
+	set, err := pack.Rules(catalog.All)
+	if err != nil || dir == "" {
+		return set, err
+	}
+	if _, err := os.Stat(dir); err != nil {
+		return nil, fmt.Errorf("rules: %w", err)
+	}
+	more, err := pack.Load(catalog.All, os.DirFS(dir), dir)
+	if err != nil {
+		return nil, err
+	}
+	shipped := map[string]bool{}
+	for _, r := range set {
+		shipped[r.ID] = true
+	}
+	for _, r := range more {
+		if shipped[r.ID] {
+			return nil, fmt.Errorf("%s:%d: rule %s is also in the shipped pack", r.File, r.Line, r.ID)
+		}
+	}
+	return append(set, more...), nil
+}
+
 // readCapture feeds one capture file to table and flushes it. On damage, all packets before it have been fed.
-func readCapture(path string, table *flow.Table) error {
+func readCapture(ctx context.Context, path string, table *flow.Table) error {
 	file, err := capture.Open(path)
 	if err != nil {
 		return err
@@ -25,5 +125,57 @@ func readCapture(path string, table *flow.Table) error {
 			return err
 		}
 		table.Packet(&p)
+		if p.Frame%1024 == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
 	}
+}
+
+// findings keeps each alert once, in the order in which they were raised, as it was emitted last.
+type findings struct {
+	order []*rules.Alert
+	byID  map[string]*rules.Alert
+}
+
+func (f *findings) take(a *rules.Alert) {
+	if known := f.byID[a.ID]; known != nil {
+		*known = *a
+		return
+	}
+	f.byID[a.ID] = a
+	f.order = append(f.order, a)
+}
+
+func (f *findings) write(out *Lines) {
+	for _, a := range f.order {
+		out.Write(a)
+	}
+}
+
+// outputs are the open files of a replay.
+type outputs struct {
+	events, alerts, ledger, coverage, assets *Lines
+}
+
+func (r *Replaying) openAll() (*outputs, error) {
+	out := &outputs{}
+	for _, o := range []struct {
+		name string
+		to   **Lines
+	}{{r.Events, &out.events}, {r.Alerts, &out.alerts}, {r.Ledger, &out.ledger}, {r.Coverage, &out.coverage}, {r.Assets, &out.assets}} {
+		lines, err := OpenLines(o.name)
+		if err != nil {
+			return nil, err
+		}
+		*o.to = lines
+	}
+	return out, nil
+}
+
+func (o *outputs) close() error {
+	var errs []error
+	for _, l := range []*Lines{o.events, o.alerts, o.ledger, o.coverage, o.assets} {
+		errs = append(errs, l.Close())
+	}
+	return errors.Join(errs...)
 }

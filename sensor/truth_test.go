@@ -110,7 +110,7 @@ func TestTruth(t *testing.T) {
 	for _, f := range truth.Files {
 		got := &counter{counts: codeCounts{}}
 		table := flow.New(flow.Config{Protocols: catalog.All}, got)
-		if err := readCapture(filepath.Join(dir, "captures", f.Path), table); err != nil && !strings.Contains(err.Error(), "damage") {
+		if err := readCapture(t.Context(), filepath.Join(dir, "captures", f.Path), table); err != nil && !strings.Contains(err.Error(), "damage") {
 			t.Logf("%s: %v", f.Path, err)
 		}
 		diffs := compare(f.passes(), got.counts)

@@ -1,0 +1,122 @@
+package sensor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/roje-ot/roje/protocols/catalog"
+	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/sensor/capture"
+	"github.com/roje-ot/roje/sensor/flow"
+)
+
+// A reader takes packets from one source. One goroutine runs it; its counters may be read at any time.
+type reader struct {
+	name     string
+	tier     string // how it captures, in words
+	source   capture.Source
+	table    *flow.Table
+	pipeline *Pipeline
+	dropped  func() uint64 // lost by the kernel since the start
+	pace     float64       // packet seconds per second, of recorded files; 0 is as fast as possible
+
+	packets, bytes, messages, decodedBytes atomic.Uint64
+	lastPacket                             atomic.Int64 // wall clock, Unix nanoseconds
+}
+
+// newReader makes a reader whose findings go, one at a time, to the daemon's baseline, ledger and rules.
+func (d *daemon) newReader(name, tier string, source capture.Source) *reader {
+	r := &reader{name: name, tier: tier, source: source, dropped: func() uint64 { return 0 }}
+	r.pipeline = &Pipeline{Events: &Lines{},
+		Know:   func(e *rules.Event) { d.base.Judge(e) },
+		Record: func(e *rules.Event) { d.acts.Take(e) },
+		Judge:  func(e *rules.Event) { d.judge.Judge(e) },
+	}
+	r.table = flow.New(flow.Config{Protocols: catalog.All}, r.pipeline.Handler())
+	return r
+}
+
+// packetsPerLock is how many packets are worked on before another reader gets its turn.
+const packetsPerLock = 64
+
+// read runs r until its source ends or ctx does. The lock is held while packets are worked on, not while waiting for
+// them.
+func (d *daemon) read(ctx context.Context, r *reader) error {
+	var p capture.Packet
+	pacer := newPacer(r.pace)
+	defer func() {
+		d.mu.Lock()
+		r.table.Flush()
+		d.mu.Unlock()
+		r.count()
+	}()
+	for ctx.Err() == nil {
+		err := r.source.Next(&p)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case errors.Is(err, capture.ErrIdle):
+			d.mu.Lock()
+			r.table.Tick(time.Now().UnixNano())
+			d.mu.Unlock()
+			r.count()
+			continue
+		case err != nil:
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+		if !pacer.wait(ctx, p.At) {
+			return nil
+		}
+		d.mu.Lock()
+		r.table.Packet(&p)
+		d.mu.Unlock()
+		r.packets.Add(1)
+		r.bytes.Add(uint64(p.OrigLen))
+		if p.Frame%packetsPerLock == 0 || r.pace > 0 {
+			r.count()
+		}
+	}
+	return nil
+}
+
+// count publishes what the table has counted.
+func (r *reader) count() {
+	r.messages.Store(r.pipeline.Messages)
+	r.lastPacket.Store(time.Now().UnixNano())
+}
+
+// A pacer holds packets back until their time has come.
+type pacer struct {
+	pace  float64
+	first int64 // packet time
+	start time.Time
+}
+
+func newPacer(pace float64) *pacer { return &pacer{pace: pace} }
+
+// wait returns false when ctx ends first.
+func (p *pacer) wait(ctx context.Context, at int64) bool {
+	if p.pace == 0 {
+		return true
+	}
+	if p.first == 0 {
+		p.first, p.start = at, time.Now()
+	}
+	due := p.start.Add(time.Duration(float64(at-p.first) / p.pace))
+	delay := time.Until(due)
+	if delay <= 0 {
+		return true
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}

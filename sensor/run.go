@@ -1,0 +1,252 @@
+// Package sensor is the composition of the sensor: packets in, through flow, baseline, ledger and rules, to alerts in
+// the spool and on their way to the collector; and the same pipeline over capture files.
+package sensor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/roje-ot/roje/rules/batch"
+	"github.com/roje-ot/roje/rules/engine"
+	"github.com/roje-ot/roje/sensor/baseline"
+	"github.com/roje-ot/roje/sensor/enrol"
+	"github.com/roje-ot/roje/sensor/ledger"
+	"github.com/roje-ot/roje/sensor/ship"
+	"github.com/roje-ot/roje/sensor/spool"
+)
+
+// A daemon is a running sensor.
+//
+//	readers ──(mu)──▸ baseline, ledger, rules ──▸ outbox ──▸ spool ──▸ ship
+//
+// Each source has a reader with a flow table of its own; what they find goes one at a time, under mu, to the one
+// baseline, ledger and engine.
+type daemon struct {
+	cfg     Config
+	log     *slog.Logger
+	version string
+	began   time.Time
+
+	mu    sync.Mutex // guards base, judge, acts and what is below
+	base  *baseline.Baseline
+	judge *engine.Engine
+	acts  *ledger.Ledger
+
+	box      *outbox
+	spool    *spool.Spool
+	identity *enrol.Identity // nil where the sensor is not enrolled
+	shipper  *ship.Client    // nil likewise
+	readers  []*reader
+	passive  *passivity
+	metrics  *metrics
+}
+
+// Run runs the sensor until ctx ends, or, over recorded files, until they are read and what they raised is delivered or
+// ctx ends. It returns nil for an orderly end.
+func Run(ctx context.Context, cfg Config, version string, log *slog.Logger) (err error) {
+	d := &daemon{cfg: cfg, log: log, version: version, began: time.Now()}
+	d.metrics = &metrics{d: d}
+	for _, open := range []func() (func() error, error){d.openBaseline, d.openSpool, d.openRules, d.openSources, d.openAdmin} {
+		closing, err := open()
+		if closing != nil {
+			defer func() { err = errors.Join(err, closing()) }()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	d.announce()
+	return d.serve(ctx)
+}
+
+func (d *daemon) openBaseline() (func() error, error) {
+	phase, err := ParsePhase(d.cfg.Phase)
+	if err != nil {
+		return nil, err
+	}
+	base, warning, err := baseline.Open(d.cfg.State, baseline.Options{Phase: phase})
+	if err != nil {
+		return nil, err
+	}
+	if warning != nil {
+		d.log.Warn("baseline set aside", "kept", warning.Kept, "err", warning.Err)
+	}
+	d.base = base
+	return base.Close, nil
+}
+
+func (d *daemon) openSpool() (func() error, error) {
+	sp, err := spool.Open(spool.Config{Dir: d.cfg.State, Budget: d.cfg.SpoolBytes})
+	if err != nil {
+		return nil, err
+	}
+	d.spool = sp
+	d.identity, err = enrol.Load(d.cfg.Enrolment)
+	if errors.Is(err, enrol.ErrNone) {
+		d.log.Warn("not enrolled: alerts stay in the spool", "enrolment", d.cfg.Enrolment)
+		return sp.Close, nil
+	}
+	if err != nil {
+		return sp.Close, err
+	}
+	if err := sp.Bind(d.identity.Operator, d.identity.Sensor); err != nil {
+		return sp.Close, err
+	}
+	if d.cfg.Name == "" {
+		d.cfg.Name = d.identity.Name
+	}
+	d.shipper = newShipper(d.identity, sp, d.log)
+	return sp.Close, nil
+}
+
+func (d *daemon) openRules() (func() error, error) {
+	set, err := LoadRules(d.cfg.Rules)
+	if err != nil {
+		return nil, err
+	}
+	if d.cfg.Name == "" {
+		if d.cfg.Name, err = os.Hostname(); err != nil {
+			return nil, err
+		}
+	}
+	alerts, err := OpenLines(d.cfg.Alerts)
+	if err != nil {
+		return nil, err
+	}
+	d.box = newOutbox(d.spool, alerts, d.log)
+	d.judge = engine.New(set, engine.Options{Sensor: d.cfg.Name, Emit: d.box.alert})
+	d.acts = ledger.New(ledger.Config{}, func(r *ledger.Record) { d.box.json(batch.KindLedger, batch.Routine, time.Unix(0, d.judgeTime()), r) })
+	return d.box.close, nil
+}
+
+// judgeTime is the packet time of what is being judged.
+func (d *daemon) judgeTime() int64 {
+	var last int64
+	for _, r := range d.readers {
+		last = max(last, r.pipeline.Last)
+	}
+	return last
+}
+
+// announce says in one line what runs and how.
+func (d *daemon) announce() {
+	collector := "none"
+	if d.identity != nil {
+		collector = d.identity.Collector
+	}
+	for _, r := range d.readers {
+		d.log.Info("watching", "source", r.name, "capture", r.tier, "passivity", d.passive.level(), "phase", d.cfg.Phase, "sensor", d.cfg.Name, "collector", collector)
+	}
+}
+
+// serve runs every part until the sources end or ctx does.
+func (d *daemon) serve(ctx context.Context) error {
+	reading, stopReading := context.WithCancel(ctx)
+	defer stopReading()
+	shipping, stopShipping := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopShipping()
+
+	var readers, others sync.WaitGroup
+	errs := make(chan error, len(d.readers))
+	for _, r := range d.readers {
+		readers.Go(func() { errs <- d.read(reading, r) })
+	}
+	others.Go(func() { d.tick(reading) })
+	if d.shipper != nil {
+		others.Go(func() {
+			if err := d.shipper.Run(shipping); err != nil {
+				d.log.Error("delivery ended", "err", err)
+			}
+		})
+	}
+	readers.Wait()
+	close(errs)
+	var failed []error
+	for err := range errs {
+		failed = append(failed, err)
+	}
+	stopReading()
+	d.settle()
+	if ctx.Err() == nil && d.shipper != nil {
+		d.drain(ctx)
+	}
+	stopShipping()
+	others.Wait()
+	return errors.Join(failed...)
+}
+
+// settle emits what the rules and the ledger still hold, and writes the baseline.
+func (d *daemon) settle() {
+	d.mu.Lock()
+	d.judge.Flush()
+	d.acts.Flush()
+	err := d.base.Flush()
+	d.mu.Unlock()
+	d.box.flush()
+	if err != nil {
+		d.log.Error("baseline is not saved", "err", err)
+	}
+}
+
+// drain waits, after recorded files, until the collector has everything.
+func (d *daemon) drain(ctx context.Context) {
+	check := time.NewTicker(50 * time.Millisecond)
+	defer check.Stop()
+	for {
+		stats := d.spool.Stats()
+		if stats.Records() == 0 {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-check.C:
+		}
+	}
+}
+
+// tick saves the baseline, and reports health, until ctx ends.
+func (d *daemon) tick(ctx context.Context) {
+	save, health := time.NewTicker(flushEvery), time.NewTicker(healthEvery)
+	defer save.Stop()
+	defer health.Stop()
+	d.reportHealth()
+	for {
+		select {
+		case <-ctx.Done():
+			d.reportHealth()
+			return
+		case <-save.C:
+			d.mu.Lock()
+			write := d.base.Snapshot()
+			d.mu.Unlock()
+			if err := write(); err != nil {
+				d.log.Error("baseline is not saved", "err", err)
+			}
+		case <-health.C:
+			d.reportHealth()
+		}
+	}
+}
+
+const healthEvery = time.Minute
+
+func newShipper(id *enrol.Identity, sp *spool.Spool, log *slog.Logger) *ship.Client {
+	return ship.New(ship.Config{
+		Spool: sp, Key: id.Key, URL: "https://" + id.Collector, HTTP: transport(id), Now: time.Now, Log: log,
+		Renew: func(ctx context.Context, now time.Time) error {
+			if !id.Due(now) {
+				return nil
+			}
+			if err := id.Renew(ctx, time.Now); err != nil {
+				return fmt.Errorf("renew the certificate: %w", err)
+			}
+			return nil
+		},
+	})
+}
