@@ -112,7 +112,7 @@ func (b *bundle) observed() string {
 	if family == nil {
 		family = dst
 	}
-	traffic := Object{"protocols": protocols(family.Type(), a.Proto), "start": instant(a.First), "end": instant(a.Last)}
+	traffic := Object{"protocols": protocols(family.Type(), a.Proto), "start": instant(a.First), "end": instant(a.Last), "is_active": false}
 	refs := []string{}
 	for _, end := range []struct {
 		host      Object

@@ -53,13 +53,15 @@ try:
 
     def findings(check, o):
         wants_options = check.__code__.co_argcount == 2 if hasattr(check, "__code__") else False
-        return list((check(o, options) if wants_options else check(o)) or [])
+        found = check(o, options) if wants_options else check(o)
+        return [] if found is None else [found] if isinstance(found, Exception) else list(found)
 
     for o in objects:
         for check in musts.list_musts(options):
             seen["wrong"] += ["%s: %s" % (o["id"], e) for e in findings(check, o)]
         for check in shoulds.list_shoulds(options):
-            seen["warnings"] += ["%s: %s" % (o["type"], e) for e in findings(check, o)]
+            seen["warnings"] += ["%s: %s" % (o["type"], e) for e in findings(check, o)
+                                 if "{103}" not in str(e)]  # UUIDv4 for identifiers: ours are meant to be the same each time
         seen["validated"] += 1
     seen["warnings"] = sorted(set(seen["warnings"]))
 except ImportError:
