@@ -103,6 +103,8 @@ type Facts struct {
 
 	Approved      bool // this very operation of this station on this link was learned and approved
 	ClientServes  bool // the client's host has itself answered as a server of a control protocol
+	ServerServes  bool // the server's host has answered as one, before this event
+	ClientAsks    bool // the client has been answered as a client of a control protocol, before this event
 	ClientCommand bool // the client has commanded or written before, in learning
 	LinkWrites    bool // the link was learned with writes or commands, not as read-only
 

@@ -92,7 +92,7 @@ func (c *compiler) compare(n *ast.BinaryNode) (Cond, error) {
 		case w.Names != nil:
 			return c.compareEnum(w, op, right)
 		case w.Kind == Addr:
-			return compareAddr(w, op, right)
+			return c.compareAddr(w, op, right)
 		case w.Kind == MAC:
 			return compareMAC(w, op, right)
 		case w.Kind == Text:

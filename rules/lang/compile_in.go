@@ -30,7 +30,7 @@ func (c *compiler) in(n *ast.BinaryNode) (Cond, error) {
 			if w.Kind == MAC {
 				return compareMAC(w, "==", item)
 			}
-			return compareAddr(w, "==", item)
+			return c.compareAddr(w, "==", item)
 		})
 	} else if w != nil && w.Kind == Text {
 		return c.textIn(w, list.Nodes)
@@ -145,8 +145,16 @@ func anyOf(items []ast.Node, one func(ast.Node) (Cond, error)) (Cond, error) {
 	return any, nil
 }
 
-// compareAddr compares with an address, or with a network that the address may lie in.
-func compareAddr(w *Word, op string, right ast.Node) (Cond, error) {
+// compareAddr compares with another address word, an address, or a network that the address may lie in.
+func (c *compiler) compareAddr(w *Word, op string, right ast.Node) (Cond, error) {
+	if other := c.word(right); other != nil && other.Kind == Addr && (op == "==" || op == "!=") {
+		equal := op == "=="
+		return func(env *Env) bool {
+			a, ok := w.addr(env)
+			b, ok2 := other.addr(env)
+			return ok && ok2 && (a == b) == equal
+		}, nil
+	}
 	k, ok := right.(*ast.StringNode)
 	if !ok || op != "==" && op != "!=" {
 		return nil, refuse(right, `write "10.0.0.1" or "10.0.0.0/8"`, "%s is compared by == or != with an address or a network in quotes", w.Name)

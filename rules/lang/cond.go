@@ -203,5 +203,8 @@ func both(a, b Cond) Cond {
 	if a == nil {
 		return b
 	}
+	if b == nil {
+		return a
+	}
 	return func(env *Env) bool { return a(env) && b(env) }
 }

@@ -24,4 +24,5 @@
 //
 // The parts of a condition joined by `and` at its top that name no word of the state are decided first; only an event
 // for which they hold is counted. So `where: status == "illegal function" and count >= 3` counts refusals.
+// With a sequence the whole condition is decided last, since the steps are events of different kinds.
 package lang

@@ -154,6 +154,9 @@ func (r *reader) where(n *yaml.Node, rule *Rule) {
 		r.inside(n, err)
 		return
 	}
+	if rule.State != nil && rule.State.Sequence != nil {
+		rule.After, rule.Before = both(rule.Before, rule.After), nil
+	}
 	if rule.After != nil && rule.State == nil {
 		r.errorf(n, "add `state:` with `by:` and `window:`", "the condition uses count, distinct, step or done, and the rule has no state")
 	}

@@ -72,6 +72,8 @@ func factWords() []*Word {
 		&Word{Name: "phase", Doc: "phase of the baseline", Kind: Text, Names: phaseNames, int: func(env *Env) (int64, bool) { return int64(env.E.Facts.Phase), true }},
 		fact("approved", "this very operation of this station on this link was learned and approved; false without a baseline", func(f *rules.Facts) bool { return f.Approved }),
 		fact("client_serves", "the client's host has itself answered as a server of a control protocol", func(f *rules.Facts) bool { return f.ClientServes }),
+		fact("server_serves", "the server's host has answered as a server of a control protocol before", func(f *rules.Facts) bool { return f.ServerServes }),
+		fact("client_asks", "the client's host was answered as a client of a control protocol before", func(f *rules.Facts) bool { return f.ClientAsks }),
 		fact("client_commands", "the client was learned to command or write", func(f *rules.Facts) bool { return f.ClientCommand }),
 		fact("link_writes", "the link was learned with writes or commands", func(f *rules.Facts) bool { return f.LinkWrites }),
 		number("learned_masters", "how many clients were learned for this server", func(f *rules.Facts) int { return f.Masters }),

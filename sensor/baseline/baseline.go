@@ -76,11 +76,13 @@ func (b *Baseline) Judge(e *rules.Event) {
 func (b *Baseline) message(e *rules.Event) {
 	c := b.context(e)
 	m := e.Msg
-	if m.From == protocols.Server && m.HasCode && m.Faults == 0 && (c.server == nil || !c.server.answers) {
+	e.Facts.ClientServes = c.client != nil && c.client.answers
+	e.Facts.ServerServes = c.server != nil && c.server.answers
+	e.Facts.ClientAsks = c.client != nil && c.client.asks
+	if m.From == protocols.Server && m.HasCode && m.Faults == 0 && !(e.Facts.ServerServes && e.Facts.ClientAsks) {
 		b.answers(e)
 		c = b.context(e)
 	}
-	e.Facts.ClientServes = c.client != nil && c.client.answers
 	if b.phase == rules.Off {
 		return
 	}
@@ -96,11 +98,17 @@ func (b *Baseline) message(e *rules.Event) {
 	}
 }
 
-// answers notes that the server's host answers as one.
+// answers notes that the server's host answers as one, and the client's host asks.
 func (b *Baseline) answers(e *rules.Event) {
-	if h := b.host(e.Flow.Server.Addr(), e.At); h != nil {
-		h.answers = true
-		h.dirty = h.dirty || h.state != ""
+	server := b.host(e.Flow.Server.Addr(), e.At)
+	if server == nil {
+		return
+	}
+	server.answers = true
+	server.dirty = server.dirty || server.state != ""
+	if client := b.host(e.Flow.Client.Addr(), e.At); client != nil {
+		client.asks = true
+		client.dirty = client.dirty || client.state != ""
 	}
 }
 

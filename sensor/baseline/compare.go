@@ -130,6 +130,8 @@ func (b *Baseline) arp(e *rules.Event) {
 func (b *Baseline) connection(e *rules.Event) {
 	client, server := b.hosts[e.Flow.Client.Addr()], b.hosts[e.Flow.Server.Addr()]
 	e.Facts.ClientServes = client != nil && client.answers
+	e.Facts.ServerServes = server != nil && server.answers
+	e.Facts.ClientAsks = client != nil && client.asks
 	if b.phase != rules.Enforce || !b.knows {
 		return
 	}

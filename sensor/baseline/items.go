@@ -47,7 +47,7 @@ func (h *host) item() *Item {
 		it.MACs = append(it.MACs, m.String())
 	}
 	slices.Sort(it.MACs)
-	if h.client {
+	if h.client || h.asks {
 		it.Roles = append(it.Roles, "client")
 	}
 	if h.server || h.answers {
@@ -157,7 +157,8 @@ func (b *Baseline) loadHost(it *Item) error {
 		return nil // counted in Overflow
 	}
 	it.take(&h.mark)
-	h.client, h.server, h.answers = slices.Contains(it.Roles, "client"), slices.Contains(it.Roles, "server"), slices.Contains(it.Roles, "server")
+	h.asks, h.answers = slices.Contains(it.Roles, "client"), slices.Contains(it.Roles, "server")
+	h.client, h.server = h.asks, h.answers
 	h.together, h.macs = it.Together, nil
 	for _, s := range it.MACs {
 		m, err := parseMAC(s)

@@ -28,6 +28,7 @@ type host struct {
 	client   bool // learned as a client
 	server   bool // learned as a server
 	answers  bool // seen to answer as a server, in any phase
+	asks     bool // seen to be answered as a client, in any phase
 	macs     []rules.MAC
 	together int // most distinct points commanded on it within 60 s
 	recent   []commanded

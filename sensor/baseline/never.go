@@ -29,11 +29,11 @@ var never = []struct {
 	{"iec104", 125, -1, "writes files"},
 }
 
-// broadcasts are the station addresses that mean all stations, by protocol.
+// broadcasts are the station addresses that mean all stations, by protocol. Unit 0 of Modbus is none here: over TCP
+// most devices take it for themselves. Nor is common address 65535 of 104, which some stations have as their own; where
+// none has, a command to it is a fault and not learned.
 var broadcasts = map[string]func(station uint32) bool{
-	"modbus": func(s uint32) bool { return s == 0 },
-	"dnp3":   func(s uint32) bool { return s >= 0xfffd },
-	"iec104": func(s uint32) bool { return s == 0xffff },
+	"dnp3": func(s uint32) bool { return s >= 0xfffd }, // IEEE 1815 9.2.3
 }
 
 // hold says why the operation of e must not be approved in bulk; empty if it may be.
