@@ -173,44 +173,56 @@ func (r *reader) object(fn *function, h *header) (f protocols.Faults) {
 	}
 	for i := range h.count {
 		before := r.c.Pos()
-		pt := protocols.Point{Kind: o.kind, Type: h.typeCode(), Addr: h.start + uint32(i), N: 1}
-		c, in := &r.c, wire.Cursor{}
-		if p.bytes > 0 {
-			v := r.c.LE(p.bytes)
-			if p.size {
-				at := r.c.Pos()
-				body := r.c.Take(int(v))
-				in = wire.New(r.m.Body[:at+len(body)])
-				in.Skip(at)
-				c = &in
-			} else {
-				pt.Addr = uint32(v)
-			}
-		}
-		if r.c.Short {
-			return r.lose(f | protocols.Short)
-		}
-		f |= r.fields(o, h, c, &pt)
-		switch {
-		case c.Short && c == &r.c:
-			return r.lose(f | protocols.Short)
-		case c.Short:
-			f |= protocols.BadLength
-		case c != &r.c && c.Left() > 0:
-			f |= protocols.TrailingBytes
+		pt := r.next()
+		*pt = protocols.Point{Kind: o.kind, Type: h.typeCode(), Addr: h.start + uint32(i), N: 1}
+		g := r.one(o, h, p, pt)
+		f |= g
+		if r.lost {
+			return f
 		}
 		if r.c.Pos() == before { // objects of no bytes: one stands for all
 			pt.N = clampRun(h.count)
 		}
-		if h.typeCode() == patternBlock {
-			r.mask = pt
+		if pt.Type == patternBlock {
+			r.mask = *pt
 		}
-		if !o.quiet && !c.Short {
-			f |= r.point(&pt)
+		if !o.quiet && g&protocols.BadLength == 0 {
+			f |= r.keep()
 		}
 		if r.c.Pos() == before {
 			break
 		}
+	}
+	return f
+}
+
+// one reads one object with its prefix.
+func (r *reader) one(o *object, h *header, p prefix, pt *protocols.Point) (f protocols.Faults) {
+	v := uint32(r.c.LE(p.bytes))
+	if !p.size {
+		if p.bytes > 0 {
+			pt.Addr = v
+		}
+		f = r.fields(o, h, &r.c, pt)
+		if r.c.Short {
+			r.lose(0)
+			f |= protocols.Short
+		}
+		return f
+	}
+	at := r.c.Pos()
+	body := r.c.Take(int(v))
+	if r.c.Short {
+		return r.lose(protocols.Short)
+	}
+	c := wire.New(r.m.Body[:at+len(body)])
+	c.Skip(at)
+	f = r.fields(o, h, &c, pt)
+	switch {
+	case c.Short:
+		f |= protocols.BadLength
+	case c.Left() > 0:
+		f |= protocols.TrailingBytes
 	}
 	return f
 }
@@ -264,12 +276,26 @@ func clampRun(n uint64) uint32 { return uint32(min(n, 1<<32-1)) }
 // maxPoints bounds the points of one message: a full index range in packed format.
 const maxPoints = 1 << 16
 
-func (r *reader) point(p *protocols.Point) protocols.Faults {
+// next is the room of the next point, behind those of the message; keep makes it one of them.
+func (r *reader) next() *protocols.Point {
+	n := len(r.m.Points)
+	if n == cap(r.m.Points) {
+		r.m.Points = append(r.m.Points, protocols.Point{})[:n]
+	}
+	return &r.m.Points[:n+1][n]
+}
+
+func (r *reader) keep() protocols.Faults {
 	if len(r.m.Points) >= maxPoints {
 		return protocols.BadQuantity
 	}
-	r.m.Points = append(r.m.Points, *p)
+	r.m.Points = r.m.Points[:len(r.m.Points)+1]
 	return 0
+}
+
+func (r *reader) point(p *protocols.Point) protocols.Faults {
+	*r.next() = *p
+	return r.keep()
 }
 
 // packed reads a run of 1-bit or 2-bit points, least significant first.
