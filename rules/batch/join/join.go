@@ -12,7 +12,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
-	"net"
+	"strconv"
 	"strings"
 
 	"github.com/roje-ot/roje/rules/batch"
@@ -97,12 +97,19 @@ func Parse(text string) (Token, error) {
 	return t, nil
 }
 
-// CheckAddress returns an address if it is host:port.
+// CheckAddress returns an address if it is host:port, an IPv6 host in brackets.
 func CheckAddress(address string) (string, error) {
-	if host, port, err := net.SplitHostPort(address); err != nil || host == "" || port == "" {
-		return "", fmt.Errorf("address %q is not host:port", address)
+	i := strings.LastIndexByte(address, ':')
+	if i > 0 {
+		host := address[:i]
+		inner, bracketed := strings.CutPrefix(host, "[")
+		inner, closed := strings.CutSuffix(inner, "]")
+		port, err := strconv.ParseUint(address[i+1:], 10, 16)
+		if err == nil && port > 0 && inner != "" && bracketed == closed && bracketed == strings.Contains(inner, ":") && !strings.ContainsAny(inner, "[]/ @") {
+			return address, nil
+		}
 	}
-	return address, nil
+	return "", fmt.Errorf("address %q is not host:port", address)
 }
 
 // CollectorURI is the name in a collector's server certificate, whatever its address is.

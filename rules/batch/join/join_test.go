@@ -35,6 +35,11 @@ func TestToken(t *testing.T) {
 		"a path as operator": {strings.Replace(good, "north-", "../-", 1), "damaged"},
 		"a bad address":      {good + ".nowhere", "not host:port"},
 		"no host":            {good + ".:8471", "not host:port"},
+		"no port":            {good + ".example.org:", "not host:port"},
+		"a port too high":    {good + ".example.org:65536", "not host:port"},
+		"bare IPv6":          {good + ".2001:db8::1:8471", "not host:port"},
+		"half a bracket":     {good + ".[2001:db8::1:8471", "not host:port"},
+		"a path":             {good + ".example.org/x:1", "not host:port"},
 	} {
 		_, err := Parse(c.text)
 		if err == nil || !strings.Contains(err.Error(), c.says) {
