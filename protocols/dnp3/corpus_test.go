@@ -205,6 +205,7 @@ func corpusTruth(t testing.TB) (dir string, files []truthFile) {
 }
 
 // TestCorpusCounts compares messages per function and objects per group and variation with tshark's three passes.
+// With DNP3_PRINT set to a part of a path it prints what those captures say.
 func TestCorpusCounts(t *testing.T) {
 	dir, files := corpusTruth(t)
 	for _, f := range files {
