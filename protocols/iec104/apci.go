@@ -159,6 +159,9 @@ func take(b []byte, last bool) (skip, n int) {
 // field with reserved bits, must be borne out by a legal header behind it, or by ending where the octets end.
 func (d *decoder) follows(e *end, b []byte, last bool) verdict {
 	v := begins(b)
+	if v == maybe && last && len(b) == header && e.counts && sendNumber(b) == e.next {
+		return yes // all that arrived of an I frame is its header
+	}
 	if v == maybe || len(b) < header || b[1] < minLength || b[1] > maxLength || b[0] != start {
 		return v
 	}

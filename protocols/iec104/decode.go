@@ -124,6 +124,7 @@ func (d *decoder) asdu(f protocols.Frame, a []byte, whole bool, m *protocols.Mes
 	det := &d.det
 	m.Body = a
 	if len(a) == 0 {
+		m.Name = formatNames[formatI]
 		m.Faults |= protocols.Short
 		return
 	}
@@ -157,6 +158,7 @@ func (d *decoder) asdu(f protocols.Frame, a []byte, whole bool, m *protocols.Mes
 		m.Status = status(det.cause, det.pn)
 	}
 	d.obj.at = f.At
+	det.at = f.At
 	body := a[head:]
 	if r.form&bodyless != 0 {
 		d.guarded(r, body, m)

@@ -22,6 +22,9 @@ type detail struct {
 	ns, nr    uint16
 	user      uint16
 	common    uint32
+	unacked   uint32 // with WindowExceeded: I frames that waited, or
+	waited    int64  // how long one waited, in nanoseconds
+	at        int64  // arrival, Unix nanoseconds
 	sq        bool
 	pn        bool
 	test      bool
@@ -123,6 +126,24 @@ var fields = []protocols.Field{
 	{Name: "sizes", Doc: "octets of cause, common address and object address, as learned", Text: func(m *protocols.Message) (string, bool) {
 		d := detailOf(m)
 		return sizingNames[d.sizing], d.is(hasType)
+	}},
+	{Name: "profile", Doc: "101 for types that IEC 60870-5-101 has and 104 has not", Text: func(m *protocols.Message) (string, bool) {
+		d := detailOf(m)
+		return "101", d.is(hasType) && rowOf[d.typ] != nil && rowOf[d.typ].form&only101 != 0
+	}},
+	{Name: "skew_ms", Doc: "first time tag minus arrival", Int: func(m *protocols.Message) (int64, bool) {
+		if len(m.Points) == 0 || m.Points[0].Has&protocols.HasTime == 0 || m.Op == protocols.File {
+			return 0, false // the times of files are of the past
+		}
+		return (m.Points[0].Time - detailOf(m).at) / 1e6, true
+	}},
+	{Name: "unacked", Doc: "I frames that waited for this acknowledgement, if more than k", Int: func(m *protocols.Message) (int64, bool) {
+		d := detailOf(m)
+		return int64(d.unacked), d.unacked > 0
+	}},
+	{Name: "waited_ms", Doc: "how long this acknowledgement was waited for, if longer than t1", Int: func(m *protocols.Message) (int64, bool) {
+		d := detailOf(m)
+		return d.waited / 1e6, d.waited > 0
 	}},
 	{Name: "security", Doc: "numbers of secure authentication, without keys", JSON: appendSecurity},
 	{Name: "directory", Doc: "files of a directory: name, length, status", JSON: appendDirectory},

@@ -91,13 +91,23 @@ func (d *decoder) acked(dir protocols.Dir, nr uint16, at int64) (f protocols.Fau
 	}
 	if waiting > d.k {
 		d.k = max(waiting, 2*d.k) // say it once: the stations may have agreed on more
+		d.det.unacked = uint32(waiting)
 		f |= protocols.WindowExceeded
 	}
-	if waiting > 0 && nr != before && at-o.sent[before%remember] > d.t1 {
-		d.t1 = max(at-o.sent[before%remember], 2*d.t1)
-		f |= protocols.WindowExceeded
+	if waiting > 0 && nr != before {
+		f |= d.waited(at - o.sent[before%remember])
 	}
 	return f
+}
+
+// waited checks the time that an acknowledgement or a confirmation took against t1.
+func (d *decoder) waited(ns int64) protocols.Faults {
+	if ns <= d.t1 {
+		return 0
+	}
+	d.t1 = max(ns, 2*d.t1) // say it once, as above
+	d.det.waited = ns
+	return protocols.WindowExceeded
 }
 
 // A phase is how far data transfer is started (clause 5.3).

@@ -105,8 +105,5 @@ func (d *decoder) pairU(dir protocols.Dir, u uKind, m *protocols.Message, at int
 	}
 	m.Turn, m.RTT = protocols.Response, at-*asked
 	*asked = 0
-	if m.RTT > d.t1 {
-		d.t1 = m.RTT
-		m.Faults |= protocols.WindowExceeded
-	}
+	m.Faults |= d.waited(m.RTT)
 }

@@ -30,6 +30,7 @@ const (
 	single                    // exactly one information object
 	segment                   // the elements are followed by as many octets as LOS says
 	bodyless                  // no information object: security
+	only101                   // of 60870-5-101; 60870-5-104 clause 9 does not have it
 )
 
 // rowOf finds the row of a type id; nil for reserved and private ones.
@@ -39,24 +40,24 @@ func shape(e ...*element) []*element { return e }
 
 var rows = []row{
 	{id: 1, name: "M_SP_NA_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, form: runs, shape: shape(&siq)},
-	{id: 2, name: "M_SP_TA_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, shape: shape(&siq, &cp24)},
+	{id: 2, name: "M_SP_TA_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, form: only101, shape: shape(&siq, &cp24)},
 	{id: 3, name: "M_DP_NA_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, form: runs, shape: shape(&diq)},
-	{id: 4, name: "M_DP_TA_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, shape: shape(&diq, &cp24)},
+	{id: 4, name: "M_DP_TA_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, form: only101, shape: shape(&diq, &cp24)},
 	{id: 5, name: "M_ST_NA_1", op: protocols.Report, kind: protocols.AnalogIn, class: process, form: runs, shape: shape(&vti, &qds)},
-	{id: 6, name: "M_ST_TA_1", op: protocols.Report, kind: protocols.AnalogIn, class: process, shape: shape(&vti, &qds, &cp24)},
+	{id: 6, name: "M_ST_TA_1", op: protocols.Report, kind: protocols.AnalogIn, class: process, form: only101, shape: shape(&vti, &qds, &cp24)},
 	{id: 7, name: "M_BO_NA_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, form: runs, shape: shape(&bsi, &qds)},
-	{id: 8, name: "M_BO_TA_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, shape: shape(&bsi, &qds, &cp24)},
+	{id: 8, name: "M_BO_TA_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, form: only101, shape: shape(&bsi, &qds, &cp24)},
 	{id: 9, name: "M_ME_NA_1", op: protocols.Report, kind: protocols.AnalogIn, class: process, form: runs, shape: shape(&nva, &qds)},
-	{id: 10, name: "M_ME_TA_1", op: protocols.Report, kind: protocols.AnalogIn, class: process, shape: shape(&nva, &qds, &cp24)},
+	{id: 10, name: "M_ME_TA_1", op: protocols.Report, kind: protocols.AnalogIn, class: process, form: only101, shape: shape(&nva, &qds, &cp24)},
 	{id: 11, name: "M_ME_NB_1", op: protocols.Report, kind: protocols.AnalogIn, class: process, form: runs, shape: shape(&sva, &qds)},
-	{id: 12, name: "M_ME_TB_1", op: protocols.Report, kind: protocols.AnalogIn, class: process, shape: shape(&sva, &qds, &cp24)},
+	{id: 12, name: "M_ME_TB_1", op: protocols.Report, kind: protocols.AnalogIn, class: process, form: only101, shape: shape(&sva, &qds, &cp24)},
 	{id: 13, name: "M_ME_NC_1", op: protocols.Report, kind: protocols.AnalogIn, class: process, form: runs, shape: shape(&r32, &qds)},
-	{id: 14, name: "M_ME_TC_1", op: protocols.Report, kind: protocols.AnalogIn, class: process, shape: shape(&r32, &qds, &cp24)},
+	{id: 14, name: "M_ME_TC_1", op: protocols.Report, kind: protocols.AnalogIn, class: process, form: only101, shape: shape(&r32, &qds, &cp24)},
 	{id: 15, name: "M_IT_NA_1", op: protocols.Report, kind: protocols.Counter, class: totals, form: runs, shape: shape(&bcr)},
-	{id: 16, name: "M_IT_TA_1", op: protocols.Report, kind: protocols.Counter, class: totals, shape: shape(&bcr, &cp24)},
-	{id: 17, name: "M_EP_TA_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, shape: shape(&sep, &cp16, &cp24)},
-	{id: 18, name: "M_EP_TB_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, form: single, shape: shape(&spe, &qdp, &cp16, &cp24)},
-	{id: 19, name: "M_EP_TC_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, form: single, shape: shape(&oci, &qdp, &cp16, &cp24)},
+	{id: 16, name: "M_IT_TA_1", op: protocols.Report, kind: protocols.Counter, class: totals, form: only101, shape: shape(&bcr, &cp24)},
+	{id: 17, name: "M_EP_TA_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, form: only101, shape: shape(&sep, &cp16, &cp24)},
+	{id: 18, name: "M_EP_TB_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, form: single | only101, shape: shape(&spe, &qdp, &cp16, &cp24)},
+	{id: 19, name: "M_EP_TC_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, form: single | only101, shape: shape(&oci, &qdp, &cp16, &cp24)},
 	{id: 20, name: "M_PS_NA_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, form: runs, shape: shape(&scd, &qds)},
 	{id: 21, name: "M_ME_ND_1", op: protocols.Report, kind: protocols.AnalogIn, class: process, form: runs, shape: shape(&nva)},
 	{id: 30, name: "M_SP_TB_1", op: protocols.Report, kind: protocols.BinaryIn, class: process, shape: shape(&siq, &cp56)},
@@ -107,9 +108,9 @@ var rows = []row{
 	{id: 101, name: "C_CI_NA_1", op: protocols.Read, class: system, form: single, shape: shape(&qcc)},
 	{id: 102, name: "C_RD_NA_1", op: protocols.Read, class: reading, form: single},
 	{id: 103, name: "C_CS_NA_1", op: protocols.Time, class: clocks, form: single, shape: shape(&cp56)},
-	{id: 104, name: "C_TS_NA_1", op: protocols.Diagnose, class: system, form: single, shape: shape(&fbp)},
+	{id: 104, name: "C_TS_NA_1", op: protocols.Diagnose, class: system, form: single | only101, shape: shape(&fbp)},
 	{id: 105, name: "C_RP_NA_1", op: protocols.Restart, class: system, form: single, shape: shape(&qrp)},
-	{id: 106, name: "C_CD_NA_1", op: protocols.Time, class: clocks, form: single, shape: shape(&cp16)},
+	{id: 106, name: "C_CD_NA_1", op: protocols.Time, class: clocks, form: single | only101, shape: shape(&cp16)},
 	{id: 107, name: "C_TS_TA_1", op: protocols.Diagnose, class: system, form: single, shape: shape(&tsc, &cp56)},
 
 	{id: 110, name: "P_ME_NA_1", op: protocols.Configure, kind: protocols.AnalogOut, class: parameter, form: single, shape: shape(&nva, &qpm)},
@@ -186,7 +187,11 @@ func makeSheets() []protocols.Sheet {
 		case r.form&bodyless != 0:
 			size = "no object"
 		}
-		types.Rows = append(types.Rows, []string{strconv.Itoa(int(r.id)), r.name, size, sq, n, r.class.control.String(), r.class.monitor.String()})
+		name := r.name
+		if r.form&only101 != 0 {
+			name += " (101)"
+		}
+		types.Rows = append(types.Rows, []string{strconv.Itoa(int(r.id)), name, size, sq, n, r.class.control.String(), r.class.monitor.String()})
 	}
 	words := protocols.Sheet{Title: "Causes of transmission", Header: []string{"cause", "word"}}
 	for i, name := range causeNames {
