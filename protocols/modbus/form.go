@@ -78,6 +78,9 @@ func convincing(p []byte, total int) bool {
 // known reports whether fc is a function code of the table, or an exception to one.
 func known(fc byte) bool { return rows[fc&0x7f].name != "" }
 
+// decoded reports whether fc is a function with a decoder of its own, or an exception to one.
+func decoded(fc byte) bool { return rows[fc&0x7f].request != nil }
+
 func fixed(n int) form               { return form{n: n} }
 func counted(n, at int) form         { return form{n: n, at: at} }
 func bits() form                     { return form{n: 2, at: 1, min: 1} }

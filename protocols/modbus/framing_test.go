@@ -167,3 +167,43 @@ func TestProbe(t *testing.T) {
 		}
 	}
 }
+
+// TestRTUFromAddressZero: such a poll begins like an MBAP header, and by its CRC often has a function code where that
+// has it too. Whatever unit and quantity, three of them are three.
+func TestRTUFromAddressZero(t *testing.T) {
+	for unit := byte(1); unit < 248; unit++ {
+		for quantity := byte(1); quantity <= mostRegisters; quantity++ {
+			poll := serialRTU(unit, 3, 0, 0, 0, quantity)
+			n := 0
+			l := newLine(t, ports, func(m *protocols.Message) {
+				if of(m).framing != rtu || m.Faults != 0 {
+					t.Errorf("unit %d, %d registers: %s", unit, quantity, m.AppendText(nil))
+				}
+				n++
+			})
+			l.feed(ask(poll...), ask(poll...), ask(poll...))
+			l.end()
+			if n != 3 {
+				t.Errorf("unit %d, %d registers: %d messages", unit, quantity, n)
+			}
+		}
+	}
+}
+
+// TestOddBeginning: the first ADU of a connection is not kept waiting, though its length is not what its content says.
+func TestOddBeginning(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		in   segment
+		want string
+	}{
+		{"a byte too many", ask(adu(1, 10, 43, 14, 3, 1, 0)...), "> 10 encapsulated_interface_transport request FAULT=trailing_bytes"},
+		{"an exception and a byte", tell(adu(1, 10, 0x81, 6, 0)...), "< 10 read_coils unpaired server device busy FAULT=trailing_bytes"},
+		{"too few bytes", ask(adu(1, 10, 3, 0, 0)...), "> 10 read_holding_registers request FAULT=short"},
+	} {
+		var got []string
+		l := newLine(t, ports, func(m *protocols.Message) { got = append(got, brief(m)) })
+		l.feed(c.in)
+		equal(t, got, []string{c.want})
+	}
+}

@@ -40,13 +40,22 @@ func followMBAP(b []byte, last bool) verdict {
 		}
 		return verdict{state: yes, n: n}
 	}
-	return judgeMBAP(b, 0, n, true, last, binary.BigEndian.Uint16(b[2:]))
+	return judgeMBAP(b, 0, n, inForm, last, binary.BigEndian.Uint16(b[2:]))
 }
 
-// tryMBAP judges the place i of b, where an ADU may begin; alone says that it needs no other ADU behind it.
-func tryMBAP(b []byte, i int, alone, last bool) verdict {
+// faith is how much an ADU must show for itself where none stands before it.
+type faith uint8
+
+const (
+	inChain  faith = iota // another ADU must follow
+	inForm                // or its length must be what its content says
+	inHeader              // or its function must be one with a decoder
+)
+
+// tryMBAP judges the place i of b, where an ADU may begin.
+func tryMBAP(b []byte, i int, f faith, last bool) verdict {
 	h := b[i:]
-	if at := refuted(h, 0, alone); at > 0 {
+	if at := refuted(h, 0, f > inChain); at > 0 {
 		return verdict{state: no, end: i + at}
 	}
 	if len(h) <= headerLen {
@@ -55,23 +64,24 @@ func tryMBAP(b []byte, i int, alone, last bool) verdict {
 		}
 		return verdict{}
 	}
-	return judgeMBAP(b, i, frameLen(h), alone, last, 0)
+	return judgeMBAP(b, i, frameLen(h), f, last, 0)
 }
 
-// judgeMBAP decides on the ADU of n bytes at i, whose header is possible: by its content if it stands alone, else by the
-// header behind it, which has protocol id 0 or pid.
-func judgeMBAP(b []byte, i, n int, alone, last bool, pid uint16) verdict {
+// judgeMBAP decides on the ADU of n bytes at i, whose header is possible. The header behind it may have protocol id 0
+// or pid.
+func judgeMBAP(b []byte, i, n int, f faith, last bool, pid uint16) verdict {
 	end := i + n
 	if end > len(b) {
 		switch {
 		case !last:
 			return verdict{}
-		case alone && convincing(b[i+headerLen:], n-headerLen):
+		case f > inChain && convincing(b[i+headerLen:], n-headerLen):
 			return verdict{state: yes, n: len(b) - i, end: len(b)}
 		}
 		return verdict{state: no, end: len(b)}
 	}
-	if alone && convincing(b[i+headerLen:end], n-headerLen) {
+	p := b[i+headerLen : end]
+	if f > inChain && convincing(p, len(p)) || f == inHeader && decoded(p[0]) {
 		return verdict{state: yes, n: n, end: end}
 	}
 	next := b[end:]

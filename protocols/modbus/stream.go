@@ -14,11 +14,15 @@ const (
 
 var framingNames = [...]string{"", "mbap", "rtu", "ascii"}
 
+// inOrder is the order in which framings are tried at one place: two right CRCs say more than two headers.
+var inOrder = [...]framing{rtu, mbap, ascii}
+
 // A stream is one direction of a connection.
 type stream struct {
 	framing framing // of the frame that Split gave last
 	trusted bool    // b begins at the end of a frame
-	fresh   bool    // b begins where the connection, or what is seen of it, begins
+	fresh   bool    // b begins where the connection, or what is seen of it, begins, or bytes were lost
+	resumes bool    // bytes were lost
 	open    []int32 // places at the front of b, in order, where a frame may begin for all that is known
 	seen    int     // so many bytes at the front of b have been judged before, and no RTU frame ends in them
 	hopes   bool    // unless this is set: then one does, but what follows it is not decided
@@ -72,7 +76,7 @@ func (d *decoder) Split(dir protocols.Dir, b []byte, last bool) (skip, n int) {
 
 // Lost implements protocols.Decoder.
 func (d *decoder) Lost(dir protocols.Dir) {
-	d.streams[dir&1].restart(stream{fresh: true})
+	d.streams[dir&1].restart(stream{fresh: true, resumes: true})
 	d.turns.lost()
 	d.parts.clear()
 }
@@ -98,7 +102,10 @@ func (d *decoder) scan(s *stream, b []byte, last bool) (skip, n int) {
 	kept := s.open[:0]
 	try := func(i int) {
 		alive := false
-		for f := mbap; f <= ascii; f++ {
+		for _, f := range inOrder {
+			if d.framing == mbap && f != mbap {
+				continue
+			}
 			switch v := d.try(s, b, i, f, last); v.state {
 			case yes:
 				if v.end < best.end {
@@ -106,9 +113,6 @@ func (d *decoder) scan(s *stream, b []byte, last bool) (skip, n int) {
 				}
 			case pending:
 				alive = true
-			}
-			if d.framing == mbap {
-				break
 			}
 		}
 		if alive {
@@ -144,7 +148,7 @@ func (d *decoder) try(s *stream, b []byte, i int, f framing, last bool) verdict 
 	alone := i == 0 && s.fresh
 	switch f {
 	case mbap:
-		return tryMBAP(b, i, alone && (d.framing == unframed || d.framing == mbap), last)
+		return tryMBAP(b, i, d.faith(s, b, alone), last)
 	case ascii:
 		return tryASCII(b, i, last)
 	}
@@ -152,15 +156,40 @@ func (d *decoder) try(s *stream, b []byte, i int, f framing, last bool) verdict 
 	if s.hopes {
 		seen = 0
 	}
-	v, hope := tryRTU(b, i, alone && d.framing != ascii, d.framing == rtu, seen, last)
+	alone = alone && d.framing != ascii
+	v, hope := tryRTU(b, i, alone, d.framing == rtu, seen, last)
 	s.hopes = s.hopes || hope
 	if alone && d.framing == unframed && v.state == yes {
-		// What can still become an MBAP header is one first.
-		m := tryMBAP(b, i, true, last)
-		if m.state == pending {
-			v.state = pending
-		}
-		v.end = max(v.end, m.end)
+		v = d.afterMBAP(s, b, v, last)
 	}
 	return v
+}
+
+// afterMBAP judges the front of b, where v is an RTU frame that is right: it stands alone once it is clear that no MBAP
+// header begins there, and before that it needs another behind it.
+func (d *decoder) afterMBAP(s *stream, b []byte, v verdict, last bool) verdict {
+	m := tryMBAP(b, 0, d.faith(s, b, true), last)
+	chain, _ := tryRTU(b, 0, false, false, 0, last)
+	if m.state != no {
+		return chain
+	}
+	v.end = max(v.end, m.end)
+	if chain.state == yes && chain.end < v.end {
+		return chain
+	}
+	return v
+}
+
+// faith says what an MBAP header at the front of b must show. The bytes behind a loss may lie inside an ADU, whose
+// registers can look like a header; and an RTU frame from address 0 looks like one too.
+func (d *decoder) faith(s *stream, b []byte, alone bool) faith {
+	switch {
+	case !alone || d.framing == rtu || d.framing == ascii:
+		return inChain
+	case d.framing == unframed && len(b) > headerLen && frontRTU(b[:min(len(b), max(frameLen(b), headerLen+1))], 0).state == yes:
+		return inChain
+	case s.resumes:
+		return inForm
+	}
+	return inHeader
 }
