@@ -17,6 +17,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/roje-ot/roje/collector/account"
@@ -59,6 +60,10 @@ func (s *Server) Routes() []account.Route {
 		{Pattern: "GET /signin", Door: account.Open, Handler: s.signInPage},
 		{Pattern: "POST /signin", Door: account.Open, Handler: s.signIn},
 		{Pattern: "GET /static/", Door: account.Open, Handler: func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/") {
+				http.NotFound(w, r) // no lists of files
+				return
+			}
 			w.Header().Set("Cache-Control", "max-age=300")
 			files.ServeHTTP(w, r)
 		}},
