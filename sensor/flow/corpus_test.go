@@ -39,7 +39,6 @@ type auditor struct {
 	sum      flow.Counters
 	messages int
 	closed   int
-	at       int64
 }
 
 func (a *auditor) Message(c *flow.Conn, m *protocols.Message, p *flow.PacketInfo) {

@@ -106,7 +106,7 @@ func (t *Table) cut(c *Conn, dir protocols.Dir, b []byte, last bool, p *PacketIn
 			if t.msg.Turn == protocols.Unpaired {
 				c.Count.Unpaired++
 			}
-			if c.Count.Messages == 2 {
+			if c.Count.Messages >= 2 {
 				t.promote(c)
 			}
 			t.handler.Message(c, &t.msg, p)

@@ -32,8 +32,6 @@ type key struct {
 type list struct {
 	first, last *Conn
 	n           int
-	idle        int64
-	cap         int
 }
 
 type lists struct {
