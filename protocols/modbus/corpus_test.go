@@ -27,9 +27,6 @@ type truth struct {
 	}
 }
 
-// differs are the captures in which the counts are not tshark's, and why ours are right.
-var differs = map[string]string{}
-
 // TestCorpusCounts holds the number of messages per function against tshark's, in captures whose TCP lost
 // and swapped nothing. The streams come from tshark too: what the flow layer makes of them is tested with it.
 func TestCorpusCounts(t *testing.T) {
@@ -53,11 +50,7 @@ func TestCorpusCounts(t *testing.T) {
 		for _, n := range got {
 			messages += n
 		}
-		if why, ok := differs[f.Path]; ok {
-			if maps.Equal(got, f.Modbus.Codes) {
-				t.Errorf("%s no longer differs: %s", f.Path, why)
-			}
-		} else if !maps.Equal(got, f.Modbus.Codes) {
+		if !maps.Equal(got, f.Modbus.Codes) {
 			t.Errorf("%s\n got %v\nwant %v", f.Path, got, f.Modbus.Codes)
 		}
 	}
