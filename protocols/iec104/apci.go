@@ -220,7 +220,7 @@ func (d *decoder) trust(e *end, b []byte, last bool) verdict {
 	if evident && (!e.deep || f == formatI && e.hasNS && (sendNumber(b)-e.lastNS)&seqMask < near) {
 		return yes
 	}
-	if !evident && (e.deep || e.hasNS) && d.sizes.denies(b) {
+	if !evident && (e.deep || e.broken) && d.sizes.denies(b) {
 		return no
 	}
 	n := 2 + int(b[1])

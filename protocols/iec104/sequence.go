@@ -21,6 +21,7 @@ func ahead(a, b uint16) int { return int(int16((a-b)<<1) >> 1) }
 type end struct {
 	synced bool // the next octet begins a frame
 	deep   bool // octets were skipped since the stream began or was broken
+	broken bool // octets were lost
 
 	hasNS  bool
 	lastNS uint16
@@ -44,7 +45,7 @@ type end struct {
 
 // lost forgets what cannot be relied on when octets of an end are missing.
 func (e *end) lost() {
-	*e = end{hasNS: e.hasNS, lastNS: e.lastNS}
+	*e = end{broken: true, hasNS: e.hasNS, lastNS: e.lastNS}
 }
 
 // sentI checks and counts an I frame of dir.

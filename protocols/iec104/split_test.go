@@ -94,7 +94,7 @@ func TestSplitFindsTheChain(t *testing.T) {
 func TestLossCostsAtMostOneMore(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 104))
 	lost, more := 0, 0
-	for range 2000 {
+	for range 20000 {
 		var stream []byte
 		var ends []int
 		for ns := range uint16(12) {
