@@ -23,7 +23,7 @@ func (g *Engine) alert(r *running, f *finding) *rules.Alert {
 		ID: g.id(r, f), Rule: r.ID, Title: r.Message.Render(env), Severity: r.Severity, Techniques: r.Techniques, Score: score(r, e),
 		Client: host(e.Flow.Client), Server: host(e.Flow.Server),
 	}
-	if r.Learned != nil && e.Facts.Phase != rules.Off {
+	if r.Learned != nil && e.Facts.Phase != rules.Off && r.Learned.Complete(env) {
 		a.Learned = r.Learned.Render(env)
 	}
 	if r.Observed != nil {

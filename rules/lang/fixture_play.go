@@ -172,7 +172,7 @@ func first(e *rules.Event) *protocols.Point {
 
 // known marks that a fixture speaks of what a baseline learned.
 func known(e *rules.Event) *rules.Facts {
-	e.Facts.Phase = rules.Enforce
+	e.Facts.Phase, e.Facts.Masters = rules.Enforce, max(e.Facts.Masters, 1)
 	return &e.Facts
 }
 

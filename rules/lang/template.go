@@ -8,16 +8,18 @@ import (
 	"github.com/roje-ot/roje/protocols"
 )
 
-// A Template is a sentence with {words}.
+// A Template is a sentence with {words}. A part in [brackets] is left out where one of its words has no value.
 type Template struct {
 	parts  []part
 	window int64
 }
 
-// A part is literal text, or what append appends.
+// A part is literal text, or what append appends, or an optional run of parts.
 type part struct {
-	text   string
-	append func(dst []byte, env *Env) []byte
+	text     string
+	append   func(dst []byte, env *Env) []byte
+	has      func(env *Env) bool // nil: always
+	optional *Template
 }
 
 // extras are the names that only sentences know.
@@ -42,46 +44,69 @@ func Extras() map[string]string {
 	}
 }
 
-// template compiles text. A doubled brace stands for itself.
+// template compiles text. Doubled braces and brackets stand for themselves.
 func (v *Vocabulary) template(text string, window int64) (*Template, error) {
 	t := &Template{window: window}
-	rest, at := text, 0
+	outer := t
 	literal := func(s string) {
 		if s != "" {
 			t.parts = append(t.parts, part{text: s})
 		}
 	}
-	for {
-		i := strings.IndexAny(rest, "{}")
+	for at := 0; ; {
+		i := strings.IndexAny(text[at:], "{}[]")
 		if i < 0 {
-			literal(rest)
+			literal(text[at:])
+			if t != outer {
+				return nil, &condError{len(text), "bracket without its partner", "double it to show it"}
+			}
 			return t, nil
 		}
-		literal(rest[:i])
-		at, rest = at+i, rest[i:]
-		if len(rest) > 1 && rest[1] == rest[0] {
-			literal(rest[:1])
-			at, rest = at+2, rest[2:]
-			continue
-		}
-		end := strings.IndexByte(rest, '}')
-		if rest[0] == '}' || end < 0 {
-			return nil, &condError{at, "brace without its partner", "double it to show it"}
-		}
-		name := rest[1:end]
-		if make, ok := extras[name]; ok {
-			t.parts = append(t.parts, part{append: make(t)})
-		} else if w, ok := v.words[name]; ok {
-			t.parts = append(t.parts, part{append: sentence(w)})
-		} else {
-			names := v.names()
-			for name := range Extras() {
-				names = append(names, name)
+		literal(text[at : at+i])
+		at += i
+		c := text[at]
+		switch {
+		case at+1 < len(text) && text[at+1] == c:
+			literal(text[at : at+1])
+			at += 2
+		case c == '[' && t == outer:
+			t = &Template{window: window}
+			at++
+		case c == ']' && t != outer:
+			outer.parts = append(outer.parts, part{optional: t})
+			t = outer
+			at++
+		case c == '{' && strings.IndexByte(text[at:], '}') > 0:
+			end := at + strings.IndexByte(text[at:], '}')
+			p, err := v.placeholder(text[at+1:end], at+1, t)
+			if err != nil {
+				return nil, err
 			}
-			return nil, &condError{at + 1, "unknown word {" + name + "}", didYouMean(name, names)}
+			t.parts = append(t.parts, p)
+			at = end + 1
+		default:
+			return nil, &condError{at, "brace or bracket without its partner", "double it to show it"}
 		}
-		at, rest = at+end+1, rest[end+1:]
 	}
+}
+
+// placeholder compiles one {word}.
+func (v *Vocabulary) placeholder(name string, at int, t *Template) (part, error) {
+	if make, ok := extras[name]; ok {
+		p := part{append: make(t)}
+		if name == "targets" {
+			p.has = func(env *Env) bool { return env.E.Msg != nil && len(env.E.Msg.Points) > 0 }
+		}
+		return p, nil
+	}
+	if w, ok := v.words[name]; ok {
+		return part{append: sentence(w), has: w.has}, nil
+	}
+	names := v.names()
+	for name := range Extras() {
+		names = append(names, name)
+	}
+	return part{}, &condError{at, "unknown word {" + name + "}", didYouMean(name, names)}
 }
 
 // sentence is how w is shown in a sentence: numbers with few digits.
@@ -115,16 +140,30 @@ func appendDuration(dst []byte, d time.Duration) []byte {
 }
 
 // Render returns the sentence for env.
-func (t *Template) Render(env *Env) string {
-	var b []byte
+func (t *Template) Render(env *Env) string { return string(t.render(nil, env)) }
+
+func (t *Template) render(dst []byte, env *Env) []byte {
 	for _, p := range t.parts {
-		if p.append != nil {
-			b = p.append(b, env)
-		} else {
-			b = append(b, p.text...)
+		switch {
+		case p.append != nil:
+			dst = p.append(dst, env)
+		case p.optional == nil:
+			dst = append(dst, p.text...)
+		case p.optional.Complete(env):
+			dst = p.optional.render(dst, env)
 		}
 	}
-	return string(b)
+	return dst
+}
+
+// Complete tells whether every word of t outside brackets has a value.
+func (t *Template) Complete(env *Env) bool {
+	for _, p := range t.parts {
+		if p.has != nil && !p.has(env) {
+			return false
+		}
+	}
+	return true
 }
 
 // pointNames say what a point is called, by protocol and kind.

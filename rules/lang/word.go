@@ -84,6 +84,25 @@ func (w *Word) Append(dst []byte, env *Env) []byte {
 	return append(dst, unknown...)
 }
 
+// has tells whether the event has a value of the word.
+func (w *Word) has(env *Env) (ok bool) {
+	switch {
+	case w.int != nil:
+		_, ok = w.int(env)
+	case w.num != nil:
+		_, ok = w.num(env)
+	case w.text != nil:
+		_, ok = w.text(env)
+	case w.addr != nil:
+		_, ok = w.addr(env)
+	case w.mac != nil:
+		_, ok = w.mac(env)
+	default:
+		ok = true
+	}
+	return ok
+}
+
 // Hash mixes the word's value into h; state keys and distinct values are made of it. An absent value has its own hash.
 func (w *Word) Hash(h Hash, env *Env) Hash {
 	switch {

@@ -62,7 +62,7 @@ func factWords() []*Word {
 	}
 	number := func(name, doc string, get func(*rules.Facts) int) *Word {
 		return &Word{Name: name, Doc: doc, Kind: Int, int: func(env *Env) (int64, bool) {
-			return int64(get(&env.E.Facts)), env.E.Facts.Phase != rules.Off
+			return int64(get(&env.E.Facts)), env.E.Facts.Masters > 0
 		}}
 	}
 	float := func(name, doc string, get func(*rules.Facts) (float64, bool)) *Word {
@@ -81,7 +81,7 @@ func factWords() []*Word {
 		number("learned_command_points", "most distinct points commanded on this server within 60 s, as learned", func(f *rules.Facts) int { return f.CommandPoints }),
 		float("learned_low", "least learned value of the commanded point", func(f *rules.Facts) (float64, bool) { return f.Low, f.Ranged }),
 		float("learned_high", "greatest learned value of the commanded point", func(f *rules.Facts) (float64, bool) { return f.High, f.Ranged }),
-		float("learned_days", "how many days of this link were learned", func(f *rules.Facts) (float64, bool) { return f.Days, f.Phase != rules.Off }),
+		float("learned_days", "how many days of this link, or else of its server, were learned", func(f *rules.Facts) (float64, bool) { return f.Days, f.Masters > 0 }),
 	)
 }
 
