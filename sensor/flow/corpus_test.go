@@ -46,8 +46,19 @@ func (a *auditor) Message(c *flow.Conn, m *protocols.Message, p *flow.PacketInfo
 	if m.Proto != c.Proto || len(m.Raw) == 0 && m.Faults == 0 {
 		a.t.Errorf("%s: frame %d: a message of %v on a connection of %v, raw % x", a.name, p.Frame, m.Proto, c.Proto, m.Raw)
 	}
-	if p.Frame == 0 && p.Len != 0 {
-		a.t.Errorf("%s: a message without a packet", a.name)
+	a.placed(p)
+}
+
+func (a *auditor) Unframed(_ *flow.Conn, _ protocols.Dir, _ int, _ []byte, p *flow.PacketInfo) {
+	a.placed(p)
+}
+
+func (a *auditor) Gap(_ *flow.Conn, _ protocols.Dir, _ int, p *flow.PacketInfo) { a.placed(p) }
+
+// placed checks that p is a packet of the capture.
+func (a *auditor) placed(p *flow.PacketInfo) {
+	if p.Frame == 0 || p.At == 0 || p.Len == 0 {
+		a.t.Errorf("%s: told of no packet: %+v", a.name, p)
 	}
 }
 

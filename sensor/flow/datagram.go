@@ -50,7 +50,7 @@ func (t *Table) datagram(c *Conn, dir protocols.Dir, v *view) Bucket {
 
 // whole gives the decoder one datagram.
 func (t *Table) whole(c *Conn, dir protocols.Dir, b []byte, p *PacketInfo) {
-	t.cut(c, dir, b, true, p)
+	t.cut(c, dir, b, 0, true, p)
 	t.endRun(c, dir, p)
 }
 

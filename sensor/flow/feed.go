@@ -48,16 +48,20 @@ func (t *Table) take(c *Conn, dir protocols.Dir, b []byte, p *PacketInfo) {
 func (t *Table) feed(c *Conn, dir protocols.Dir, b []byte, p *PacketInfo) {
 	h := &c.half[dir]
 	if len(h.tail) == 0 {
-		if rest := t.cut(c, dir, b, false, p); len(rest) > 0 {
+		if rest := t.cut(c, dir, b, 0, false, p); len(rest) > 0 {
 			t.keep(c, h, rest)
 		}
 	} else {
+		old := len(h.tail)
 		t.keep(c, h, b)
-		rest := t.cut(c, dir, h.tail, false, p)
+		rest := t.cut(c, dir, h.tail, old, false, p)
 		h.tail = h.tail[:copy(h.tail, rest)]
 	}
-	if len(h.tail) > maxTail {
-		t.drain(c, dir, p)
+	if len(h.tail) > 0 || h.run > 0 {
+		h.late = *p
+		if len(h.tail) > maxTail {
+			t.drain(c, dir)
+		}
 	}
 }
 
@@ -71,21 +75,22 @@ func (t *Table) keep(c *Conn, h *half, b []byte) {
 }
 
 // drain decides what to do with the tail without waiting for more.
-func (t *Table) drain(c *Conn, dir protocols.Dir, p *PacketInfo) {
+func (t *Table) drain(c *Conn, dir protocols.Dir) {
 	h := &c.half[dir]
 	if len(h.tail) > 0 {
-		t.cut(c, dir, h.tail, true, p)
+		t.cut(c, dir, h.tail, len(h.tail), true, &h.late)
 		h.tail = h.tail[:0]
 	}
-	t.endRun(c, dir, p)
+	t.endRun(c, dir, &h.late)
 	if cap(h.tail) > maxRecent {
 		t.hold(c, -cap(h.tail))
 		h.tail = nil
 	}
 }
 
-// cut cuts frames off b, has them decoded, and returns what must wait for more; with last, nothing does.
-func (t *Table) cut(c *Conn, dir protocols.Dir, b []byte, last bool, p *PacketInfo) []byte {
+// cut cuts frames off b, has them decoded, and returns what must wait for more; with last, nothing does. b came with p,
+// save for its first old bytes: what they complete belongs to the packet before.
+func (t *Table) cut(c *Conn, dir protocols.Dir, b []byte, old int, last bool, p *PacketInfo) []byte {
 	for len(b) > 0 {
 		skip, n := c.dec.Split(dir, b, last)
 		if skip < 0 || n < 0 || skip+n > len(b) {
@@ -98,18 +103,22 @@ func (t *Table) cut(c *Conn, dir protocols.Dir, b []byte, last bool, p *PacketIn
 		if n == 0 {
 			break
 		}
-		t.endRun(c, dir, p)
+		info := p
+		if old -= skip + n; old >= 0 {
+			info = &c.half[dir].late
+		}
+		t.endRun(c, dir, info)
 		c.Count.Decoded += uint64(n)
-		if c.dec.Decode(protocols.Frame{Dir: dir, At: p.At, Bytes: b[:n]}, &t.msg) {
+		if c.dec.Decode(protocols.Frame{Dir: dir, At: info.At, Bytes: b[:n]}, &t.msg) {
 			c.Count.Messages++
-			c.Count.LastDecoded = p.At
+			c.Count.LastDecoded = info.At
 			if t.msg.Turn == protocols.Unpaired {
 				c.Count.Unpaired++
 			}
 			if c.Count.Messages >= 2 {
 				t.promote(c)
 			}
-			t.handler.Message(c, &t.msg, p)
+			t.handler.Message(c, &t.msg, info)
 		}
 		b = b[n:]
 	}

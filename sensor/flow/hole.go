@@ -107,18 +107,16 @@ func (t *Table) hold(c *Conn, n int) {
 
 // finish delivers what c still holds: no more will come.
 func (t *Table) finish(c *Conn) {
-	p := PacketInfo{At: c.Last}
 	for d := range c.half {
 		dir, h := protocols.Dir(d), &c.half[d]
 		for h.ahead != nil {
 			t.giveUp(c, dir)
 		}
-		p.Dir = dir
 		if c.state == probing && c.probe != nil {
 			t.recognise(c, dir, true)
 		}
 		if c.state == decoding {
-			t.drain(c, dir, &p)
+			t.drain(c, dir)
 		}
 	}
 }

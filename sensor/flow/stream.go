@@ -13,6 +13,7 @@ type half struct {
 	run    int // bytes of no frame so far, in a row
 	first  [32]byte
 	nfirst uint8
+	late   PacketInfo // of the last packet that left something in tail or run
 
 	known  bool // next means something
 	moved  bool // payload was delivered
@@ -278,7 +279,7 @@ func (t *Table) lose(c *Conn, dir protocols.Dir, n int, p *PacketInfo) {
 	c.Count.GapBytes += uint64(n)
 	switch c.state {
 	case decoding:
-		t.drain(c, dir, p)
+		t.drain(c, dir)
 		c.dec.Lost(dir)
 		t.forget(c)
 	case probing:
@@ -324,7 +325,7 @@ func (t *Table) island(c *Conn, dir protocols.Dir, i int, seq uint32, b []byte, 
 	}
 	t.endRun(c, dir, p)
 	c.dec.Lost(dir)
-	t.cut(c, dir, b, true, p)
+	t.cut(c, dir, b, 0, true, p)
 	t.endRun(c, dir, p)
 	c.dec.Lost(dir)
 	return Decoded

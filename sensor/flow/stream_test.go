@@ -3,6 +3,7 @@ package flow_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -300,3 +301,24 @@ type closer struct {
 func (c *closer) Closed(conn *flow.Conn, _ flow.Reason) { c.f(conn) }
 
 var _ protocols.Decoder = (*fakeDecoder)(nil)
+
+// TestFrameNumbers: a message has the number of the packet that completed it, also when it is told later.
+func TestFrameNumbers(t *testing.T) {
+	var got recorder
+	f := newFeeder(flow.Config{}, &got)
+	to := netip.MustParseAddrPort("10.0.0.2:9999") // not registered: three frames are needed until they are believed
+	parts := []string{string(framed("a")), string(framed("b")), string(framed("c"))[:3], string(framed("c"))[3:]}
+	seq := uint32(1)
+	for _, part := range parts {
+		f.frame(tcpFrame(alice, to, tcpHeader{seq: seq, flags: flow.PSH}, []byte(part)))
+		seq += uint32(len(part))
+	}
+	f.table.Flush()
+	var numbers []uint64
+	for _, p := range got.infos {
+		numbers = append(numbers, p.Frame)
+	}
+	if want := []uint64{1, 2, 4}; !slices.Equal(numbers, want) {
+		t.Errorf("got %v, want %v", numbers, want)
+	}
+}

@@ -74,7 +74,7 @@ func (t *Table) reset(c *Conn, dir protocols.Dir, p *PacketInfo) {
 func (t *Table) end(c *Conn, dir protocols.Dir, p *PacketInfo) {
 	c.half[dir].ended = true
 	if c.state == decoding {
-		t.drain(c, dir, p)
+		t.drain(c, dir)
 	}
 	if c.half[dir.Other()].ended {
 		t.edge(c, Finished, dir, p)
