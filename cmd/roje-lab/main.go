@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 
@@ -14,8 +15,8 @@ import (
 
 func main() {
 	root := &cobra.Command{Use: "roje-lab", Short: "masters, outstations and acts of attack for demos and tests", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(capture())
-	if err := root.Execute(); err != nil {
+	root.AddCommand(demoCommand(), capture())
+	if err := root.ExecuteContext(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "roje-lab:", err)
 		os.Exit(1)
 	}
@@ -23,13 +24,14 @@ func main() {
 
 // capture is the command that makes testdata.
 func capture() *cobra.Command {
-	var out string
+	var out, only string
 	var seed uint64
 	c := &cobra.Command{
 		Use: "capture --out DIR", Short: "write every capture, acts.json and README.md", Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return script.Generate(out, seed, c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, _ []string) error { return script.Generate(out, seed, only, c.OutOrStdout()) },
 	}
 	c.Flags().StringVar(&out, "out", "", "folder to write to")
+	c.Flags().StringVar(&only, "only", "", "make only the captures whose name contains this, and neither acts.json nor README.md")
 	c.Flags().Uint64Var(&seed, "seed", 1, "same seed, same bytes")
 	c.MarkFlagRequired("out")
 	return c

@@ -27,7 +27,7 @@ const leastRules = 15
 
 // Captures of the demo, below Testdata: what is learned, and what is then watched.
 const (
-	learned = "day-normal.pcap.gz"
+	learned = "day-normal.pcapng.gz"
 	watched = "demo.pcap"
 )
 
