@@ -50,16 +50,16 @@ func (d *duty) answer(b []byte, dst, src uint16) error {
 
 // taken is a confirmation: what was sent is forgotten, and the next fragment of a long answer goes out.
 func (d *duty) taken(r *request, unsolicited bool) error {
-	seq := int(r.seq)
+	due := &d.expects
 	if unsolicited {
-		seq += 16
+		due = &d.uexpects
 	}
-	if d.expects != seq {
+	if *due != int(r.seq) {
 		return nil
 	}
-	d.expects = -1
+	*due = -1
 	d.confirmed()
-	if len(d.more) > 0 {
+	if !unsolicited && len(d.more) > 0 {
 		return d.next(r.master, (r.seq+1)&0x0f, 0, 0, false)
 	}
 	return d.report()

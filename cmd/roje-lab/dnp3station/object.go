@@ -210,3 +210,16 @@ func heads(fc byte, b []byte) ([]head, error) {
 	}
 	return list, nil
 }
+
+// FreezeTime is a time and interval for a freeze (group 50, variation 2).
+func FreezeTime(at time.Time, every time.Duration) Objects {
+	return Count(50, 2, 1, append(le48(at), le32(uint32(every.Milliseconds()))...)...)
+}
+
+// Deadband is an analog input deadband (group 34, variation 1).
+func Deadband(index byte, v uint16) Objects { return Range(34, 1, index, index, le16(v)...) }
+
+// Text is an octet string (group 110; the variation is the length).
+func Text(index byte, text string) Objects {
+	return Range(110, byte(len(text)), index, index, []byte(text)...)
+}

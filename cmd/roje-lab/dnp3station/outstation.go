@@ -57,7 +57,8 @@ type duty struct {
 	*Outstation
 	*wire
 	useq      byte // unsolicited sequence
-	expects   int  // sequence of the confirmation that is due, -1 for none; 16 and up are unsolicited
+	expects   int  // sequence of the confirmation that is due, -1 for none
+	uexpects  int  // the same for unsolicited responses
 	more      []Objects
 	selected  map[string]time.Time
 	selectSeq byte
@@ -69,7 +70,7 @@ type duty struct {
 func (o *Outstation) Serve(conn net.Conn) error {
 	defer conn.Close()
 	line := &station.Line{Conn: conn, Clock: o.Clock}
-	d := &duty{Outstation: o, expects: -1, selected: map[string]time.Time{}, files: map[uint32]*openFile{}}
+	d := &duty{Outstation: o, expects: -1, uexpects: -1, selected: map[string]time.Time{}, files: map[uint32]*openFile{}}
 	d.wire = newWire(line, o.Tally, false, func(a uint16) bool { return a == o.Address || a >= BroadcastSilent })
 	o.begin(d)
 	defer o.end(d)
@@ -209,7 +210,7 @@ func (o *Outstation) indications() uint16 {
 
 // report sends the events of the enabled classes, unless a confirmation is still due.
 func (d *duty) report() error {
-	if d.expects >= 0 {
+	if d.expects >= 0 || d.uexpects >= 0 {
 		return nil
 	}
 	objects := d.pending(func(r *record) bool { return d.enabled[r.state.Class] })
@@ -223,12 +224,12 @@ func (d *duty) report() error {
 func (d *duty) unsolicited(objects Objects) error {
 	iin := d.indications()
 	fragment := append([]byte{0xf0 | d.useq, Unsolicited, byte(iin), byte(iin >> 8)}, objects...)
-	d.expects = 16 + int(d.useq)
+	seq := int(d.useq)
+	d.uexpects = seq
 	d.useq = (d.useq + 1) & 0x0f
-	seq := d.expects
 	d.line.At(d.Clock.Now().Add(5*time.Second), func() error { // no confirmation: the events stay for the next poll
-		if d.expects == seq {
-			d.expects = -1
+		if d.uexpects == seq {
+			d.uexpects = -1
 		}
 		return nil
 	})

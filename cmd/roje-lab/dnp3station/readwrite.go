@@ -84,12 +84,18 @@ func (d *duty) statics(kind Kind, v byte, start, stop int) []Objects {
 	if len(points) == 0 {
 		return nil
 	}
-	o, ok := static(kind, v, points[start:stop+1], start)
-	if !ok {
-		return nil
+	var out []Objects
+	for ; start <= stop; start += atMost {
+		o, ok := static(kind, v, points[start:min(start+atMost, stop+1)], start)
+		if !ok {
+			return nil
+		}
+		out = append(out, o)
 	}
-	return []Objects{o}
+	return out
 }
+
+const atMost = 100 // points under one header, so that long answers can be cut into fragments
 
 // attributes of the device (group 0): a string each.
 func (d *duty) attributes(h head) []Objects {

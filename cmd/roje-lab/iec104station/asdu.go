@@ -144,3 +144,6 @@ func join(parts ...[]byte) []byte {
 	}
 	return b
 }
+
+// TimeTag is the time tag of n bytes for t: CP24Time2a, CP56Time2a or none.
+func TimeTag(t time.Time, n int) []byte { return cp56(t)[:n] }

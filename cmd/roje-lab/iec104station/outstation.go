@@ -149,3 +149,18 @@ func (o *Outstation) Move(ioa uint32, v float64) {
 	o.mu.Unlock()
 	o.tell(ioa, Spontaneous)
 }
+
+// Report sends objects as they are on every started connection.
+func (o *Outstation) Report(kind, cause byte, sequence bool, objects ...Object) {
+	o.mu.Lock()
+	var to []*duty
+	for d := range o.started {
+		to = append(to, d)
+	}
+	o.mu.Unlock()
+	for _, d := range to {
+		a := d.report(kind, cause, objects...)
+		a.SQ = sequence
+		d.line.At(o.Clock.Now(), func() error { return d.send(a) })
+	}
+}

@@ -3,22 +3,30 @@ package script
 import (
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 )
 
-// Generate makes every capture below dir, then acts.json and README.md; one line per capture goes to progress.
-func Generate(dir string, seed uint64, progress io.Writer) error {
+// Generate makes every capture below dir, then acts.json and README.md; with only, it makes just the captures whose name
+// contains that. One line per capture goes to progress.
+func Generate(dir string, seed uint64, only string, progress io.Writer) error {
 	var all []Truth
-	for i, t := range Takes() {
-		truth, err := t.Make(dir, seed+uint64(i))
+	for _, t := range Takes() {
+		if !strings.Contains(t.File, only) {
+			continue
+		}
+		truth, err := t.Make(dir, seed+t.salt())
 		if err != nil {
 			return err
 		}
 		fmt.Fprintf(progress, "%-44s %7d packets\n", truth.File, truth.Packets)
 		all = append(all, truth)
+	}
+	if only != "" {
+		return nil
 	}
 	if err := writeTruth(filepath.Join(dir, "acts.json"), seed, all); err != nil {
 		return err
@@ -63,4 +71,11 @@ each kind were sent, counted where they were encoded. What an act malforms on pu
 		fmt.Fprintf(&b, "| %s | %s | %d | `%s` |\n", t.File, t.About, t.Packets, t.SHA256)
 	}
 	return b.String()
+}
+
+// salt makes each capture's randomness its own, whatever others there are.
+func (t Take) salt() uint64 {
+	h := fnv.New32a()
+	h.Write([]byte(t.File))
+	return uint64(h.Sum32())
 }

@@ -28,6 +28,7 @@ func Takes() []Take {
 				s.after(a.Actor, 20*time.Second, func() { s.Perform(a) })
 			}})
 	}
+	list = append(list, takesGolden()...)
 	return append(list, Take{File: "demo.pcap", About: "a minute of normal work, and then one act of attack after the other",
 		Start: time.Date(2026, 3, 13, 15, 0, 0, 0, time.UTC), Length: 6 * time.Minute, Pace: brisk, Play: Demo})
 }
