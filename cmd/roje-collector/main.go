@@ -12,6 +12,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/roje-ot/roje/rules/strict"
 )
 
 // version is set by the build.
@@ -32,10 +34,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args: func(cmd *cobra.Command, args []string) error {
-			return fmt.Errorf("no command given")
-		},
-		Run: func(*cobra.Command, []string) {},
+		Args:          aCommand,
+		Run:           func(*cobra.Command, []string) {},
 	}
 	root.AddCommand(serveCommand(), tokenCommand(), userCommand(), backupCommand(), restoreCommand())
 	each(root, func(cmd *cobra.Command) {
@@ -61,6 +61,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "roje-collector: %s; see '%s --help'\n", oneLine(err), cmd.CommandPath())
 		return 2
 	}
+}
+
+// aCommand is the Args of a command that only holds others: what was given instead of one of them is an error.
+func aCommand(cmd *cobra.Command, args []string) error {
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	if len(args) == 0 {
+		return fmt.Errorf("no command given; it is one of %s", strings.Join(names, ", "))
+	}
+	return strict.Unknown("command", args[0], names)
 }
 
 // errUsage marks an error of the command line that only the command itself could find.

@@ -41,10 +41,8 @@ func open(data string) (*sqlite.DB, store.Scope, collector.Serving, error) {
 func userCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "user", Short: "add, list and disable users",
-		Args: func(*cobra.Command, []string) error {
-			return errors.New("no command given; it is one of add, list, passwd, disable, enable")
-		},
-		Run: func(*cobra.Command, []string) {},
+		Args: aCommand,
+		Run:  func(*cobra.Command, []string) {},
 	}
 	var data string
 	cmd.PersistentFlags().StringVar(&data, "data", "", "the collector's data folder")

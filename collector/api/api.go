@@ -87,6 +87,9 @@ func (s *Server) alerts(w http.ResponseWriter, r *http.Request) {
 	if alerts == nil {
 		alerts = []store.Alert{}
 	}
+	for i := range alerts {
+		whole(&alerts[i])
+	}
 	send(w, alertPage{alerts, next})
 }
 
@@ -96,7 +99,15 @@ func (s *Server) alert(w http.ResponseWriter, r *http.Request) {
 		s.broken(w, r, err)
 		return
 	}
+	whole(&a)
 	send(w, a)
+}
+
+// whole makes a list that is always there of one that a sensor left out.
+func whole(a *store.Alert) {
+	if a.Techniques == nil {
+		a.Techniques = []string{}
+	}
 }
 
 func (s *Server) sensors(w http.ResponseWriter, r *http.Request) {

@@ -68,7 +68,7 @@ func (s *Server) alertPage(w http.ResponseWriter, r *http.Request, status int, w
 	s.render(w, r, status, "alert.html", v)
 }
 
-// preview is what a release would send, save that the times of the release are those of now.
+// preview is what a release would send, last object first, save that the times of the release are those of now.
 func (s *Server) preview(r *http.Request, a store.Alert, tlp store.TLP) (text string, objects int, err error) {
 	now := s.Now().UTC().Truncate(time.Millisecond)
 	release := store.Released{Alert: a, Added: now, Created: now, TLP: tlp}
@@ -81,7 +81,7 @@ func (s *Server) preview(r *http.Request, a store.Alert, tlp store.TLP) (text st
 	}
 	var b bytes.Buffer
 	bundle := share.Bundle(s.Scope.Operator(), release)
-	for _, o := range bundle {
+	for _, o := range slices.Backward(bundle) { // the finding itself first
 		var indented bytes.Buffer
 		if err := json.Indent(&indented, o.JSON(), "", "  "); err != nil {
 			return "", 0, err

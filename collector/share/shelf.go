@@ -67,6 +67,11 @@ func (s *Shelf) Close() error { return s.db.Close() }
 
 // Backup writes a copy to path, which must not exist, while the shelf is in use.
 func (s *Shelf) Backup(ctx context.Context, path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return fmt.Errorf("back up shared objects: %w", err)
+	}
+	f.Close() // an empty file is filled
 	if _, err := s.db.ExecContext(ctx, "VACUUM INTO ?", path); err != nil {
 		return fmt.Errorf("back up to %s: %w", path, err)
 	}

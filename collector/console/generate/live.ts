@@ -23,7 +23,7 @@ function follow(table: HTMLElement, address: string, rows: HTMLElement, fresh: H
 	let reload = false;
 
 	const say = (on: boolean) => {
-		state.textContent = (on ? state.dataset.on : state.dataset.off) ?? "";
+		state.textContent = (on ? state.dataset.connected : state.dataset.broken) ?? "";
 		state.classList.toggle("on", on);
 		state.classList.toggle("off", !on);
 	};

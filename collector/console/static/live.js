@@ -13,7 +13,7 @@
     const waiting = [];
     let reload = false;
     const say = (on) => {
-      state2.textContent = (on ? state2.dataset.on : state2.dataset.off) ?? "";
+      state2.textContent = (on ? state2.dataset.connected : state2.dataset.broken) ?? "";
       state2.classList.toggle("on", on);
       state2.classList.toggle("off", !on);
     };

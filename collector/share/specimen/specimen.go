@@ -50,7 +50,7 @@ func Alerts() []rules.Alert {
 			Client: "10.20.0.5", Server: "10.20.0.7", Learned: "02:00:5e:10:00:05", Observed: "02:00:5e:10:00:66", Score: rules.Score{Impact: 0.5, Novelty: 1, Confidence: 0.7},
 		},
 		{
-			ID: "a-bare", Rule: "sensor-blind", Severity: rules.Notice, Title: "No packet was seen for 10 minutes <& \u2028 so nothing can be said", First: at(10), Last: at(20), Count: 1,
+			ID: "a-bare", Rule: "sensor-blind", Severity: rules.Notice, Techniques: []string{}, Title: "No packet was seen for 10 minutes <& \u2028 so nothing can be said", First: at(10), Last: at(20), Count: 1,
 		},
 	}
 }
