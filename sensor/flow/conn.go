@@ -28,7 +28,7 @@ type Conn struct {
 	ID          uint64 // unique in its Table, counting up from 1
 	Transport   Transport
 	Ends        [2]netip.AddrPort
-	Server      protocols.Dir       // the end that was called, or whose port is registered
+	Server      protocols.Dir       // the end whose port is registered, or that was called
 	ServerKnown bool                // whether Server means anything
 	Proto       *protocols.Protocol // what its bytes are decoded as; nil if that is unknown, or nothing of ours
 	TLS         *TLS                // if it is encrypted: what its handshake shows

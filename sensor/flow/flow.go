@@ -65,13 +65,14 @@ type Table struct {
 	held   int   // bytes of all buffers
 	lastID uint64
 
-	view     view
-	frags    fragments
-	msg      protocols.Message
-	segments *segment // spare ones
-	probes   []*probe
-	spare    []*Conn
-	scratch  []byte
+	view          view
+	frags         fragments
+	msg           protocols.Message
+	segments      *segment // spare ones
+	spareSegments int
+	probes        []*probe
+	spare         []*Conn
+	scratch       []byte
 }
 
 // New makes an empty Table. h hears what it finds.

@@ -77,6 +77,7 @@ func (t *Table) fragment(v *view, id uint32, off int, more bool, b []byte) Bucke
 		f.drop(d)
 		return Malformed
 	}
+	f.fit(d)
 	if !d.ended || len(d.pieces) != 1 || d.pieces[0] != (piece{0, d.total}) {
 		return Fragment
 	}
@@ -154,7 +155,7 @@ func (d *datagram) merge(p piece) bool {
 }
 
 func (f *fragments) make(k fragmentKey, at int64) *datagram {
-	for len(f.waiting) >= maxDatagrams || f.held > maxFragmentBytes {
+	for len(f.waiting) >= maxDatagrams {
 		f.drop(f.first)
 	}
 	var d *datagram
@@ -173,6 +174,20 @@ func (f *fragments) make(k fragmentKey, at int64) *datagram {
 	f.last = d
 	f.waiting[k] = d
 	return d
+}
+
+// fit drops the oldest datagrams, but not d, until the others hold no more than they may.
+func (f *fragments) fit(d *datagram) {
+	for f.held > maxFragmentBytes {
+		oldest := f.first
+		if oldest == d {
+			oldest = d.next
+		}
+		if oldest == nil {
+			return
+		}
+		f.drop(oldest)
+	}
 }
 
 // expire drops what has waited too long.

@@ -74,14 +74,18 @@ func (h *half) pop() {
 	h.held -= len(s.data)
 }
 
-// maxSpareSegment is the room of a segment that is worth keeping for the next one.
-const maxSpareSegment = 2 << 10
+// Spare segments are kept for the next hole: so many, of so much room each.
+const (
+	maxSpareSegments = 1024
+	maxSpareSegment  = 2 << 10
+)
 
 // newSegment returns a segment that holds a copy of b.
 func (t *Table) newSegment(c *Conn, b []byte) *segment {
 	s := t.segments
 	if s != nil {
 		t.segments = s.next
+		t.spareSegments--
 	} else {
 		s = &segment{}
 	}
@@ -93,10 +97,11 @@ func (t *Table) newSegment(c *Conn, b []byte) *segment {
 // freeSegment takes s back.
 func (t *Table) freeSegment(c *Conn, s *segment) {
 	t.hold(c, -cap(s.data))
-	if cap(s.data) > maxSpareSegment {
-		s.data = nil
+	if t.spareSegments == maxSpareSegments || cap(s.data) > maxSpareSegment {
+		return
 	}
 	s.next, t.segments = t.segments, s
+	t.spareSegments++
 }
 
 // hold accounts for n bytes of memory more, or less, in c's buffers.

@@ -276,6 +276,13 @@ func TestFragmentBounds(t *testing.T) {
 	if waiting > 1024 || held > 9<<20 {
 		t.Errorf("%d datagrams, %d bytes", waiting, held)
 	}
+	big := ip(alice.Addr(), bob.Addr(), 17, datagram(alice, bob, make([]byte, 60000)))
+	for id := range uint32(1000) {
+		f.frame(fragments(big, id, 8)[7000])
+		if waiting, held := f.table.Fragments(); held > 9<<20 {
+			t.Fatalf("%d datagrams, %d bytes", waiting, held)
+		}
+	}
 	f.p.At += 60e9
 	f.frame(fragments(whole, 1, 1480)[1])
 	if waiting, _ := f.table.Fragments(); waiting != 1 {

@@ -280,16 +280,32 @@ func TestHoleTimesOut(t *testing.T) {
 
 // TestRoles: the server is end 1 where it is known, whoever was seen first.
 func TestRoles(t *testing.T) {
-	var ends []string
-	h := &closer{f: func(c *flow.Conn) {
-		ends = append(ends, fmt.Sprintf("%v %v %v", c.Ends[0], c.Ends[1], c.ServerKnown))
-	}}
-	f := newFeeder(flow.Config{}, h)
-	f.frame(tcpFrame(bob, alice, tcpHeader{seq: 1, flags: flow.ACK}, []byte("x")))
-	f.table.Flush()
-	want := []string{fmt.Sprintf("%v %v true", alice, bob)}
-	if !slices.Equal(ends, want) {
-		t.Errorf("got %q, want %q", ends, want)
+	also := netip.MustParseAddrPort("10.0.0.1:7000")
+	plain := netip.MustParseAddrPort("10.0.0.3:9999")
+	cases := []struct {
+		name     string
+		from, to netip.AddrPort
+		flags    flow.TCPFlags
+		want     string
+	}{
+		{"request to a registered port", alice, bob, flow.ACK, "10.0.0.1:40000 10.0.0.2:7000 true"},
+		{"answer of a registered port", bob, alice, flow.ACK, "10.0.0.1:40000 10.0.0.2:7000 true"},
+		{"registered port calls", bob, alice, flow.SYN, "10.0.0.1:40000 10.0.0.2:7000 true"},
+		{"both registered, in the middle", also, bob, flow.ACK, "10.0.0.1:7000 10.0.0.2:7000 false"},
+		{"both registered, called", also, bob, flow.SYN, "10.0.0.1:7000 10.0.0.2:7000 true"},
+		{"both registered, answered", bob, also, flow.SYN | flow.ACK, "10.0.0.1:7000 10.0.0.2:7000 true"},
+		{"none registered, called", plain, alice, flow.SYN, "10.0.0.3:9999 10.0.0.1:40000 true"},
+		{"none registered, answered", plain, alice, flow.SYN | flow.ACK, "10.0.0.1:40000 10.0.0.3:9999 true"},
+		{"none registered, in the middle", plain, alice, flow.ACK, "10.0.0.3:9999 10.0.0.1:40000 false"},
+	}
+	for _, c := range cases {
+		got := ""
+		f := newFeeder(flow.Config{}, &closer{f: func(c *flow.Conn) { got = fmt.Sprint(c.Ends[0], c.Ends[1], c.ServerKnown) }})
+		f.frame(tcpFrame(c.from, c.to, tcpHeader{seq: 1, flags: c.flags}, nil))
+		f.table.Flush()
+		if got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
 	}
 }
 

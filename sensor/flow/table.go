@@ -197,27 +197,23 @@ func (v *view) address(a *[16]byte) netip.Addr {
 }
 
 // guess looks at ports and flags: which protocol is registered, and whether the sender (0) or the receiver (1) of the
-// packet is the server.
+// packet is the server. A registered port weighs more than who called whom.
 func (t *Table) guess(v *view) (proto *protocols.Protocol, server protocols.Dir, known bool) {
 	ports := &t.ports[0]
 	if v.proto == protoUDP {
 		ports = &t.ports[1]
 	}
 	from, to := ports[v.sport], ports[v.dport]
-	at := max(from, to)
+	at := to
 	switch {
 	case to != 0 && from == 0:
-		at, server, known = to, 1, true
+		server, known = 1, true
 	case from != 0 && to == 0:
 		at, server, known = from, 0, true
-	}
-	if v.proto == protoTCP && v.info.Flags&(SYN|RST) == SYN {
+	case v.proto == protoTCP && v.info.Flags&(SYN|RST) == SYN: // both or none: the one that was called
 		server, known = 1, true
 		if v.info.Flags&ACK != 0 {
-			server = 0
-		}
-		if r := ports[[2]uint16{v.sport, v.dport}[server]]; r != 0 {
-			at = r
+			at, server = from, 0
 		}
 	}
 	if at != 0 {

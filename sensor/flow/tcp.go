@@ -62,7 +62,7 @@ func (t *Table) open(c *Conn, dir protocols.Dir, p *PacketInfo) {
 // reset takes an RST. The connection goes on if its segments do: the RST may be forged.
 func (t *Table) reset(c *Conn, dir protocols.Dir, p *PacketInfo) {
 	const called, answered = 1 << Called, 1 << Answered
-	if c.edges&(called|answered) == called && dir == c.Server {
+	if c.edges&(called|answered) == called && c.half[dir.Other()].hasISN {
 		t.edge(c, Refused, dir, p)
 	} else {
 		t.edge(c, Reset, dir, p)
