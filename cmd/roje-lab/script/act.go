@@ -50,6 +50,13 @@ func (s *Stage) Perform(a Act) {
 	s.acts = append(s.acts, p)
 }
 
+// Performed are the acts that were played so far.
+func (s *Stage) Performed() []Performed {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Performed(nil), s.acts...)
+}
+
 // Acts is every act there is.
 var Acts = func() (all []Act) {
 	for _, list := range [][]Act{actsModbus, actsDNP3, actsIEC104, actsLAN} {

@@ -52,5 +52,13 @@ func addr(name string) netip.Addr {
 	panic("script: nobody is called " + name)
 }
 
+// MAC is the hardware address of a part; one behind a router has none of its own in a capture.
+func MAC(p Part) net.HardwareAddr {
+	if p.MAC == 0 {
+		return mac(0xf0 + p.Addr[len(p.Addr)-1]%16)
+	}
+	return mac(p.MAC)
+}
+
 // mac is an address from the range for documentation (RFC 7042 §2.1.2).
 func mac(last byte) net.HardwareAddr { return net.HardwareAddr{0x00, 0x00, 0x5e, 0x00, 0x53, last} }

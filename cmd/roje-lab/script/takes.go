@@ -42,8 +42,8 @@ var demo = []string{
 	"modbus-malformed", "dnp3-malformed", "iec104-illegal", "modbus-diagnostics",
 }
 
-// named finds an act.
-func named(name string) (Act, bool) {
+// Named finds an act.
+func Named(name string) (Act, bool) {
 	for _, a := range Acts {
 		if a.Name == name {
 			return a, true
@@ -57,7 +57,7 @@ func Demo(s *Stage) {
 	s.Normal(shift)
 	s.after("scada-a", time.Minute, func() {
 		for _, name := range demo {
-			if a, ok := named(name); ok {
+			if a, ok := Named(name); ok {
 				s.Perform(a)
 				s.host("scada-a").Sleep(3 * time.Second)
 			}
