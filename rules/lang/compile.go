@@ -214,6 +214,13 @@ func (c *compiler) compareText(a textFn, op string, right ast.Node) (Cond, error
 		return nil, refuse(right, "", "texts are compared by == and != only")
 	}
 	equal := op == "=="
+	if k, ok := right.(*ast.StringNode); ok {
+		want := k.Value
+		return func(env *Env) bool {
+			x, ok := a(env)
+			return ok && (x == want) == equal
+		}, nil
+	}
 	return func(env *Env) bool {
 		x, ok := a(env)
 		if !ok {
