@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,14 +39,17 @@ func pick(s store.Scope, f *store.Filter) (*where, error) {
 	if err != nil {
 		return nil, err
 	}
-	levels := make([]int, len(f.Severity))
-	for i, v := range f.Severity {
-		levels[i] = int(v)
+	var levels []int
+	for v := f.MinSeverity; int(v) < len(rules.SeverityNames()); v++ {
+		if len(f.Severity) == 0 || slices.Contains(f.Severity, v) {
+			levels = append(levels, int(v))
+		}
 	}
-	in(w, "severity", levels)
-	in(w, "status", f.Status)
-	if f.MinSeverity > rules.Notice {
-		w.and("severity >= ?", int(f.MinSeverity))
+	if f.MinSeverity > rules.Notice || len(f.Severity) > 0 {
+		in(w, "severity", levels)
+	}
+	if len(f.Status) > 0 {
+		in(w, "status", f.Status)
 	}
 	for _, c := range [...]struct{ column, value string }{{"rule", f.Rule}, {"sensor", f.Sensor}, {"proto", f.Proto}, {"incident", f.Incident}} {
 		if c.value != "" {

@@ -25,10 +25,14 @@ func (db *DB) Ingest(ctx context.Context, s store.Scope, sensor string, batches 
 	if err := ctx.Err(); err != nil {
 		return got, err
 	}
+	read := make([][]reading, len(batches))
+	for i := range batches {
+		read[i] = readAlerts(batches[i].Records)
+	}
 	err := db.change(func(t *tx) error {
 		got = store.Receipt{Ack: map[batch.Lane]uint64{}}
 		for i := range batches {
-			in := intake{tx: t, Batch: &batches[i], operator: s.Operator(), sensor: sensor, received: nanos(received)}
+			in := intake{tx: t, Batch: &batches[i], read: read[i], operator: s.Operator(), sensor: sensor, received: nanos(received)}
 			if err := in.take(&got); err != nil {
 				return fmt.Errorf("%s records %d to %d: %w", in.Lane, in.From, in.To, err)
 			}
@@ -42,12 +46,36 @@ func (db *DB) Ingest(ctx context.Context, s store.Scope, sensor string, batches 
 	return got, nil
 }
 
+// A reading is what the body of an alert's record says. Bodies are read before the writer's turn, as that takes a third of
+// the time (2026-11).
+type reading struct {
+	alert rules.Alert
+	err   error
+}
+
+func readAlerts(records []batch.Record) []reading {
+	read := make([]reading, len(records))
+	for i := range records {
+		if records[i].Kind != batch.KindAlert {
+			continue
+		}
+		a := &read[i]
+		a.err = json.Unmarshal(records[i].Body, &a.alert)
+		if a.err == nil && (a.alert.ID == "" || len(a.alert.ID) > 200) {
+			a.err = errors.New("no id, or too long a one")
+		}
+	}
+	return read
+}
+
 // An intake takes one batch into its stream.
 type intake struct {
 	*tx
 	*store.Batch
+	read             []reading // by record
 	operator, sensor string
 	received         int64
+	made             int // alerts that are new
 }
 
 // key is the stream's key, as the first arguments of a statement.
@@ -72,10 +100,13 @@ func (in *intake) take(got *store.Receipt) error {
 		for i, r := range in.Records {
 			if fresh(r.Seq) {
 				got.New++
-				if err := in.keep(&in.Records[i]); err != nil {
+				if err := in.keep(&in.Records[i], &in.read[i]); err != nil {
 					return err
 				}
 			}
+		}
+		if _, err := in.exec(`UPDATE sensors SET alerts = alerts + ? WHERE operator = ? AND id = ?`, in.made, in.operator, in.sensor); err != nil {
+			return err
 		}
 		if err := in.advance(high, head); err != nil {
 			return err
@@ -209,18 +240,13 @@ func (in *intake) wanted(got *store.Receipt) error {
 
 // keep stores one new record by its kind. A record that cannot be read is kept as it is: a sensor must never be stuck
 // on one that its collector does not understand.
-func (in *intake) keep(r *batch.Record) error {
+func (in *intake) keep(r *batch.Record, read *reading) error {
 	switch r.Kind {
 	case batch.KindAlert:
-		var a rules.Alert
-		err := json.Unmarshal(r.Body, &a)
-		if err == nil && (a.ID == "" || len(a.ID) > 200) {
-			err = errors.New("no id, or too long a one")
+		if read.err != nil {
+			return in.record(r, read.err.Error())
 		}
-		if err != nil {
-			return in.record(r, err.Error())
-		}
-		return in.alert(&a, r.Body)
+		return in.alert(&read.alert, r.Body)
 	case batch.KindHealth:
 		_, err := in.exec(`UPDATE sensors SET health = ? WHERE operator = ? AND id = ?`, []byte(r.Body), in.operator, in.sensor)
 		return err
@@ -246,57 +272,58 @@ func (in *intake) record(r *batch.Record, fault string) error {
 	return err
 }
 
-// count raises a counter of the operator by one, or to least if that is more, and returns it.
-func (t *tx) count(operator, name string, least int64) (n int64, err error) {
-	err = t.row(`INSERT INTO counters (operator, name, value) VALUES (?1, ?2, max(?3, 1))
-		ON CONFLICT (operator, name) DO UPDATE SET value = max(value + 1, ?3) RETURNING value`, []any{operator, name, least}, &n)
-	return n, err
-}
-
 // alert makes an alert or brings it up to date. Two sensors may give the same id to what each of them saw; the second
 // one's is then kept under the id with its name.
 func (in *intake) alert(a *rules.Alert, body []byte) error {
-	id := a.ID
-	var owner string
-	var arrived int64
-	var count uint64
-	find := func() error {
-		return in.row(`SELECT sensor, arrived, count FROM alerts WHERE operator = ? AND id = ?`, []any{in.operator, id}, &owner, &arrived, &count)
-	}
-	err := find()
-	if err == nil && owner != in.sensor {
-		id += "@" + in.sensor
-		err = find()
-	}
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+	arrived, err := in.count(in.operator, "arrived", in.received)
+	if err != nil {
 		return err
 	}
-	what := "updated"
-	switch {
-	case err != nil:
-		what = "new"
-		if arrived, err = in.count(in.operator, "arrived", in.received); err != nil {
+	id := a.ID
+	fresh, err := in.insert(id, arrived, a, body)
+	if err != nil {
+		return err
+	}
+	what := "new"
+	if !fresh {
+		var owner string
+		if err := in.row(`SELECT sensor FROM alerts WHERE operator = ? AND id = ?`, []any{in.operator, id}, &owner); err != nil {
 			return err
 		}
-		_, err = in.exec(`INSERT INTO alerts (operator, id, arrived, updated, sensor, rule, severity, first, last, count, proto, client, server, title, incident,
-			status, status_by, tlp, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'new', '', '', ?)`,
-			in.operator, id, arrived, in.received, in.sensor, a.Rule, int(a.Severity), nanos(a.First), nanos(a.Last), int64(a.Count),
-			a.Proto, a.Client, a.Server, a.Title, a.Incident, body)
-		if err == nil {
-			_, err = in.exec(`UPDATE sensors SET alerts = alerts + 1 WHERE operator = ? AND id = ?`, in.operator, in.sensor)
+		if owner != in.sensor {
+			id += "@" + in.sensor
+			if fresh, err = in.insert(id, arrived, a, body); err != nil {
+				return err
+			}
 		}
-	case a.Count < count: // an older word of it came by a slower lane
-		return nil
-	default:
-		_, err = in.exec(`UPDATE alerts SET updated = ?, rule = ?, severity = ?, first = ?, last = ?, count = ?, proto = ?, client = ?, server = ?, title = ?,
-			incident = ?, body = ? WHERE operator = ? AND id = ?`,
+	}
+	if fresh {
+		in.made++
+	} else {
+		what = "updated"
+		// a lower count is an older word of it, which came by a slower lane
+		err := in.row(`UPDATE alerts SET updated = ?, rule = ?, severity = ?, first = ?, last = ?, count = ?, proto = ?, client = ?, server = ?, title = ?,
+			incident = ?, body = ? WHERE operator = ? AND id = ? AND count <= ? RETURNING arrived`, []any{
 			in.received, a.Rule, int(a.Severity), nanos(a.First), nanos(a.Last), int64(a.Count), a.Proto, a.Client, a.Server, a.Title,
-			a.Incident, body, in.operator, id)
+			a.Incident, body, in.operator, id, int64(a.Count)}, &arrived)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		in.tell(in.operator, store.Change{What: what, ID: id, Arrived: fromNanos(arrived), Level: a.Severity})
-	}
-	return err
+	in.tell(in.operator, store.Change{What: what, ID: id, Arrived: fromNanos(arrived), Level: a.Severity})
+	return nil
+}
+
+// insert makes an alert, unless there is one of that id.
+func (in *intake) insert(id string, arrived int64, a *rules.Alert, body []byte) (bool, error) {
+	n, err := in.exec(`INSERT INTO alerts (operator, id, arrived, updated, sensor, rule, severity, first, last, count, proto, client, server, title, incident,
+		status, status_by, tlp, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'new', '', '', ?) ON CONFLICT (operator, id) DO NOTHING`,
+		in.operator, id, arrived, in.received, in.sensor, a.Rule, int(a.Severity), nanos(a.First), nanos(a.Last), int64(a.Count),
+		a.Proto, a.Client, a.Server, a.Title, a.Incident, body)
+	return n > 0, err
 }
 
 // tell has c published once the transaction is committed.

@@ -97,9 +97,37 @@ type job struct {
 
 // A tx is the open transaction, in the hands of the writer's goroutine.
 type tx struct {
-	conn    *sql.Conn
-	stmts   map[string]*sql.Stmt
-	changes []scoped
+	conn     *sql.Conn
+	stmts    map[string]*sql.Stmt
+	changes  []scoped
+	counters map[[2]string]int64 // as raised by the job that runs: see count
+}
+
+// count raises a counter of the operator by one, or to least if that is more, and returns it. The database has the new
+// value once the job ends.
+func (t *tx) count(operator, name string, least int64) (int64, error) {
+	key := [2]string{operator, name}
+	n, ok := t.counters[key]
+	if !ok {
+		err := t.row(`SELECT value FROM counters WHERE operator = ? AND name = ?`, []any{operator, name}, &n)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return 0, err
+		}
+	}
+	n = max(n+1, least)
+	t.counters[key] = n
+	return n, nil
+}
+
+// keepCounters writes what count has raised.
+func (t *tx) keepCounters() error {
+	for key, n := range t.counters {
+		if _, err := t.exec(`INSERT INTO counters (operator, name, value) VALUES (?, ?, ?) ON CONFLICT (operator, name) DO UPDATE SET value = excluded.value`, key[0], key[1], n); err != nil {
+			return err
+		}
+	}
+	clear(t.counters)
+	return nil
 }
 
 func (t *tx) stmt(query string) (*sql.Stmt, error) {
@@ -154,7 +182,7 @@ func (db *DB) write(w *sql.DB, conn *sql.Conn) {
 	defer close(db.done)
 	defer w.Close()
 	defer conn.Close()
-	t := &tx{conn: conn, stmts: map[string]*sql.Stmt{}}
+	t := &tx{conn: conn, stmts: map[string]*sql.Stmt{}, counters: map[[2]string]int64{}}
 	for {
 		var group []*job
 		select {
@@ -189,7 +217,11 @@ func (db *DB) commit(t *tx, group []*job) {
 			break
 		}
 		told := len(t.changes)
-		if errs[i] = j.do(t); errs[i] != nil {
+		clear(t.counters)
+		if errs[i] = j.do(t); errs[i] == nil {
+			errs[i] = t.keepCounters()
+		}
+		if errs[i] != nil {
 			t.changes = t.changes[:told]
 			if err = t.run("ROLLBACK TO job"); err != nil { // the transaction is gone with the savepoint: a full disk
 				err = errs[i]
