@@ -17,6 +17,7 @@ import (
 	"github.com/roje-ot/roje/collector/share"
 	"github.com/roje-ot/roje/collector/share/specimen"
 	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/testdata/need"
 )
 
@@ -73,6 +74,12 @@ func TestBrowser(t *testing.T) {
 	}
 	alerts := specimen.Alerts()
 	spool := specimen.Spool{Sensor: "s1"}
+	spool.Enrol(t, f.db, f.scope, time.Now(), "Substation North")
+	quiet := specimen.Spool{Sensor: "s2"}
+	quiet.Enrol(t, f.db, f.scope, time.Now(), "Telecom site 14")
+	spool.Report(t, f.db, f.scope, time.Now(), batch.Health{
+		At: time.Now(), Version: "1.0.0", Phase: "enforce", Interfaces: []string{"eth1"}, Packets: 123456, Dropped: 3, SpoolBytes: 4711, Passive: "sealed",
+	})
 	spool.Deliver(t, f.db, f.scope, time.Now(), alerts[1:]...)
 
 	do := func(what string, steps ...chromedp.Action[chromedp.Void]) {
@@ -134,6 +141,11 @@ func TestBrowser(t *testing.T) {
 		}
 	}
 	do("sensors", chromedp.Navigate(url+"/sensors"), chromedp.WaitVisible(css("h1")))
+	for _, want := range []string{"Substation North", "123456", "4.6 KiB", "● well", "Telecom site 14", "not heard yet"} {
+		if got := text("table.sensors"); !strings.Contains(got, want) {
+			t.Errorf("the sensors' page has no %q: %q", want, got)
+		}
+	}
 	shot("sensors")
 	do("users", chromedp.Navigate(url+"/users"), chromedp.WaitVisible(css("h1")))
 	shot("users")

@@ -80,6 +80,16 @@ func (r *running) store() (*sqlite.DB, store.Scope) {
 	return db, scope
 }
 
+// userIn makes a user of an operator, with the tests' password.
+func (r *running) userIn(scope store.Scope, name string, role store.Role) {
+	r.t.Helper()
+	db, _ := r.store()
+	u := store.User{Name: name, Role: role, Hash: account.Hash(testPassword), Created: specimen.Start}
+	if err := db.PutUser(r.t.Context(), scope, u, "test", specimen.Start); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
 // user makes a user with a password that need not be changed.
 func (r *running) user(name string, role store.Role, password string) {
 	r.t.Helper()

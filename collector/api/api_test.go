@@ -19,6 +19,7 @@ import (
 	"github.com/roje-ot/roje/collector/share/specimen"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/batch"
 )
 
 // newServer serves the calls to everybody; who may call is the guard's matter, and tested there.
@@ -55,12 +56,8 @@ func TestDocument(t *testing.T) {
 	now := time.Now()
 	spool := specimen.Spool{Sensor: "s1"}
 	spool.Deliver(t, db, scope, now, specimen.Alerts()...)
-	if err := db.CreateToken(t.Context(), scope, store.Token{ID: "t", Created: now, Expires: now.Add(time.Hour)}); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Enrol(t.Context(), scope, "t", [32]byte{}, store.Sensor{ID: "s1", Name: "site", Enrolled: now}, store.Cert{Sensor: "s1", Serial: "01", Key: "k", Public: make([]byte, 32), Issued: now, Expires: now.Add(time.Hour)}, now); err != nil {
-		t.Fatal(err)
-	}
+	spool.Enrol(t, db, scope, now, "site")
+	spool.Report(t, db, scope, now, batch.Health{At: now, Phase: "learn", Packets: 7})
 	_, document := get(t, address+"/api/v1/openapi.json")
 	doc := document.(map[string]any)
 	paths := doc["paths"].(map[string]any)
@@ -198,10 +195,12 @@ func TestMetrics(t *testing.T) {
 	close(changes)
 	m.Follow(t.Context(), changes)
 	spool := specimen.Spool{Sensor: "s1"}
+	spool.Enrol(t, db, scope, time.Now(), "site")
 	spool.Deliver(t, db, scope, time.Now(), specimen.Alerts()...)
+	spool.Report(t, db, scope, time.Now(), batch.Health{Packets: 7})
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
-	for _, line := range []string{`roje_alerts_total{severity="high"} 1`, `roje_alerts_total{severity="low"} 1`, "go_goroutines "} {
+	for _, line := range []string{`roje_sensor_packets_total{sensor="s1"} 7`, `roje_sensor_alerts{sensor="s1"} 5`, `roje_alerts_total{severity="high"} 1`, `roje_alerts_total{severity="low"} 1`, "go_goroutines "} {
 		if !strings.Contains(w.Body.String(), line) {
 			t.Errorf("no line %s in\n%s", line, w.Body)
 		}

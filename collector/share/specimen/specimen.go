@@ -65,25 +65,53 @@ type Spool struct {
 // Deliver stores alerts, received at the given time.
 func (s *Spool) Deliver(t testing.TB, st store.Intake, scope store.Scope, received time.Time, alerts ...rules.Alert) {
 	t.Helper()
+	bodies := make([]any, len(alerts))
+	for i := range alerts {
+		bodies[i] = &alerts[i]
+	}
+	s.deliver(t, st, scope, received, batch.KindAlert, bodies...)
+}
+
+// Report stores a sensor's health, received at the given time.
+func (s *Spool) Report(t testing.TB, st store.Intake, scope store.Scope, received time.Time, health batch.Health) {
+	t.Helper()
+	s.deliver(t, st, scope, received, batch.KindHealth, health)
+}
+
+func (s *Spool) deliver(t testing.TB, st store.Intake, scope store.Scope, received time.Time, kind string, bodies ...any) {
+	t.Helper()
 	if s.next == 0 {
 		s.next = 1
 	}
 	b := store.Batch{Header: batch.Header{
 		Sensor: s.Sensor, Operator: scope.Operator(), Epoch: "00112233445566778899aabbccddeeff", Lane: batch.Urgent, Base: 1,
-		From: s.next, To: s.next + uint64(len(alerts)) - 1, Prev: s.prev, Sealed: received,
+		From: s.next, To: s.next + uint64(len(bodies)) - 1, Prev: s.prev, Sealed: received,
 	}}
-	for i := range alerts {
-		body, err := json.Marshal(&alerts[i])
+	for i, body := range bodies {
+		text, err := json.Marshal(body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b.Records = append(b.Records, batch.Record{Seq: s.next + uint64(i), Kind: batch.KindAlert, Body: body})
+		b.Records = append(b.Records, batch.Record{Seq: s.next + uint64(i), Kind: kind, Body: text})
 	}
 	copy(b.Hash[:], fmt.Sprintf("%032d", s.next)) // stands for the hash of the sealed bytes
 	if _, err := st.Ingest(t.Context(), scope, s.Sensor, []store.Batch{b}, received); err != nil {
-		t.Fatalf("deliver %d alerts: %v", len(alerts), err)
+		t.Fatalf("deliver %d records: %v", len(bodies), err)
 	}
 	s.next, s.prev = b.To+1, b.Hash
+}
+
+// Enrol has the sensor join, under a name, with a certificate that is good for 30 days.
+func (s *Spool) Enrol(t testing.TB, st store.Fleet, scope store.Scope, at time.Time, name string) {
+	t.Helper()
+	token := "t-" + s.Sensor
+	if err := st.CreateToken(t.Context(), scope, store.Token{ID: token, Created: at, Expires: at.Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	cert := store.Cert{Sensor: s.Sensor, Serial: "01", Key: "key-" + s.Sensor, Public: make([]byte, 32), Issued: at, Expires: at.Add(30 * 24 * time.Hour)}
+	if err := st.Enrol(t.Context(), scope, token, [32]byte{}, store.Sensor{ID: s.Sensor, Name: name, Enrolled: at}, cert, at); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // Store opens a store in a folder of the test, with its scope.
