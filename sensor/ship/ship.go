@@ -3,7 +3,8 @@
 // Run sends one request at a time, the most important lanes first, and grows or shrinks what a request carries by how
 // long the last one took, so that on a thin link an urgent alert never waits behind a large batch for long. It believes an
 // acknowledgement and nothing else: until the collector says that records are committed, they stay in the spool and the
-// same bytes are sent again. When the collector is away it backs off with full jitter; where the collector says when to
+// same bytes are sent again. A lane whose envelope the collector will not have is put aside for a while, so that it holds
+// up no other. When the collector is away it backs off with full jitter; where the collector says when to
 // come again, not before that.
 package ship
 
@@ -64,7 +65,9 @@ type Client struct {
 	Counters
 	began  time.Time
 	target int
-	away   string // why the collector could not be reached the last time, "" where it could
+	away   string                 // why the collector could not be reached the last time, "" where it could
+	alone  time.Time              // until then each lane goes alone, to find the one that is refused
+	aside  [batch.Lanes]time.Time // until then a lane stays behind
 }
 
 // Counters tell how delivery goes.
@@ -116,10 +119,7 @@ func (c *Client) Run(ctx context.Context) error {
 		case wait > 0:
 			sleep(ctx, wait)
 		case !sent:
-			select {
-			case <-c.Spool.Wake():
-			case <-ctx.Done():
-			}
+			c.idle(ctx)
 		}
 	}
 	return nil
@@ -158,6 +158,46 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
+// idle waits for news, or until a lane that was put aside is due.
+func (c *Client) idle(ctx context.Context) {
+	var due <-chan time.Time
+	if wait := c.asideFor(); wait > 0 {
+		t := time.NewTimer(wait)
+		defer t.Stop()
+		due = t.C
+	}
+	select {
+	case <-c.Spool.Wake():
+	case <-due:
+	case <-ctx.Done():
+	}
+}
+
+// asideFor is how long it is until the next lane that was put aside is due; 0 where none is.
+func (c *Client) asideFor() (wait time.Duration) {
+	for _, until := range c.aside {
+		if d := until.Sub(c.Now()); d > 0 && (wait == 0 || d < wait) {
+			wait = d
+		}
+	}
+	return wait
+}
+
+// sort acts on a refusal of what was sent, not of who sent it.
+func (c *Client) sort(l load, no *Refused) {
+	switch no.Code {
+	case batch.Malformed, batch.TooLarge, batch.Foreign, batch.Unsigned:
+	default:
+		return
+	}
+	until := c.Now().Add(c.Longest)
+	if len(l.lanes) > 1 {
+		c.alone = until
+		return
+	}
+	c.aside[l.lanes[0].Lane] = until
+}
+
 // once sends what is due, if anything is. wait is how long to leave the collector alone.
 func (c *Client) once(ctx context.Context) (wait time.Duration, sent bool, err error) {
 	load, err := c.load()
@@ -170,7 +210,12 @@ func (c *Client) once(ctx context.Context) (wait time.Duration, sent bool, err e
 	from := c.Now()
 	answer, wait, err := c.send(ctx, load.body)
 	if err != nil {
-		c.pace(slowRequest + 1)
+		var no *Refused
+		if errors.As(err, &no) {
+			c.sort(load, no)
+		} else {
+			c.pace(slowRequest + 1)
+		}
 		return wait, true, err
 	}
 	took := c.Now().Sub(from)
@@ -190,10 +235,13 @@ func (c *Client) load() (load, error) {
 	var l load
 	most := min(c.target, int(max(c.Credit.Load(), 1)))
 	for lane := range batch.Lane(batch.Lanes) {
-		if len(l.body) >= most || lane == batch.Evidence && len(l.body) > 0 {
+		now := c.Now()
+		if len(l.body) >= most || len(l.body) > 0 && (lane == batch.Evidence || now.Before(c.alone)) {
 			break
 		}
-		now := c.Now()
+		if now.Before(c.aside[lane]) {
+			continue
+		}
 		raw, err := c.Spool.Next(lane, spool.Limit{Bytes: shrink * (most - len(l.body))}, c.Key, spool.Stamp{Wall: now, Mono: now.Sub(c.began)})
 		if err != nil {
 			return l, err

@@ -323,6 +323,43 @@ func TestFork(t *testing.T) {
 	}
 }
 
+// TestOneBadLaneHoldsUpNoOther holds that an envelope that the collector will not read waits alone.
+func TestOneBadLaneHoldsUpNoOther(t *testing.T) {
+	healed := false
+	d := &desk{}
+	d.answer = func(_ int, got []*batch.Envelope) (int, any, string) {
+		for _, e := range got {
+			if e.Lane == batch.Routine && !healed {
+				return no(400, batch.Malformed, "")
+			}
+		}
+		return yes(got)
+	}
+	run(t, d, func(sp *spool.Spool) {
+		for lane := range batch.Lane(batch.Lanes) {
+			add(t, sp, lane, 3, 10)
+		}
+	}, io.Discard, func(_ *Client, sp *spool.Spool) {
+		time.Sleep(time.Minute)
+		st := sp.Stats()
+		if st.Records() != 3 || st.Sealed[batch.Routine] != 3 {
+			t.Errorf("after a minute %+v; want the routine lane alone to wait", st)
+		}
+		d.mu.Lock()
+		tries := len(d.came)
+		healed = true
+		d.mu.Unlock()
+		if tries > 10 {
+			t.Errorf("%d requests in that minute", tries)
+		}
+		before := time.Now()
+		empty(t, sp)
+		if took := time.Since(before); took > 6*time.Minute {
+			t.Errorf("the lane was tried again after %s", took)
+		}
+	})
+}
+
 func TestRetryAfter(t *testing.T) {
 	for text, want := range map[string]time.Duration{"": 0, "x": 0, "-1": 0, "0": 0, "30": 30 * time.Second, "999999": time.Hour} {
 		if got := retryAfter(text); got != want {
