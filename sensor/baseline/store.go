@@ -172,10 +172,10 @@ func (b *Baseline) Snapshot() func() error {
 	})
 	gone, db := b.gone, b.db
 	b.gone = nil
-	return func() error { return write(db, changed, gone) }
+	return func() error { return store(db, changed, gone) }
 }
 
-func write(db *bbolt.DB, changed map[string]*Item, gone []string) error {
+func store(db *bbolt.DB, changed map[string]*Item, gone []string) error {
 	if len(changed) == 0 && len(gone) == 0 {
 		return nil
 	}
