@@ -41,32 +41,39 @@ func (t *Table) growRecent(c *Conn, h *half, n int) {
 	h.recent = grown
 }
 
-// compare says whether the part of b, at seq, that was delivered lately is what was delivered. It tells the Handler
-// where not.
-func (t *Table) compare(c *Conn, dir protocols.Dir, seq uint32, b []byte, p *PacketInfo) bool {
-	h := &c.half[dir]
+// differ returns the part of b, at seq, that was delivered lately with other content, and that content; nil if there is
+// none. The content is valid until the next call.
+func (t *Table) differ(h *half, seq uint32, b []byte) (have, got []byte) {
 	if h.valid == 0 {
-		return true
+		return nil, nil
 	}
 	if before := int32(h.next - h.valid - seq); before > 0 {
 		if int(before) >= len(b) {
-			return true
+			return nil, nil
 		}
 		seq, b = seq+uint32(before), b[before:]
 	}
 	if known := int32(h.next - seq); known <= 0 {
-		return true
+		return nil, nil
 	} else if int(known) < len(b) {
 		b = b[:known]
 	}
 	at := seq & uint32(len(h.recent)-1)
-	have := h.recent[at:min(int(at)+len(b), len(h.recent))]
+	have = h.recent[at:min(int(at)+len(b), len(h.recent))]
 	if bytes.Equal(have, b[:len(have)]) && bytes.Equal(h.recent[:len(b)-len(have)], b[len(have):]) {
-		return true
+		return nil, nil
 	}
 	t.scratch = append(append(t.scratch[:0], have...), h.recent[:len(b)-len(have)]...)
-	t.overlap(c, dir, t.scratch, b, p)
-	return false
+	return t.scratch, b
+}
+
+// compare says whether what b repeats is what was delivered, and tells the Handler where not.
+func (t *Table) compare(c *Conn, dir protocols.Dir, seq uint32, b []byte, p *PacketInfo) bool {
+	have, got := t.differ(&c.half[dir], seq, b)
+	if got != nil {
+		t.overlap(c, dir, have, got, p)
+	}
+	return got == nil
 }
 
 // overlap tells the Handler of a repetition that differs; have and got have the same length.

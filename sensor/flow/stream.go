@@ -45,6 +45,10 @@ type half struct {
 	ipid     uint16 // its IPv4 identification
 }
 
+// frozen is how many times in a row other content at the same place is a fault. After that it is taken for what the
+// sender means.
+const frozen = 4
+
 // span is a range of sequence numbers.
 type span struct {
 	from, to uint32
@@ -113,13 +117,15 @@ func (t *Table) behind(c *Conn, dir protocols.Dir, seq uint32, b []byte, missing
 	if old >= n && old > maxAhead+int(h.valid) {
 		return t.past(c, dir, seq, b, missing, p)
 	}
-	if !t.compare(c, dir, seq, b, p) {
-		if seq == h.conflict {
-			h.conflicts = min(h.conflicts+1, 100)
-		} else {
-			h.conflict, h.conflicts = seq, 1
+	if have, got := t.differ(h, seq, b); got != nil {
+		if seq != h.conflict {
+			h.conflict, h.conflicts = seq, 0
 		}
-		if h.conflicts > 3 { // the sender's sequence numbers stand still
+		if h.conflicts < frozen {
+			h.conflicts++
+			t.overlap(c, dir, have, got, p)
+		}
+		if h.conflicts == frozen { // the sender's sequence numbers stand still
 			h.next, h.valid = seq, 0
 			t.deliver(c, dir, b, missing, p)
 			return c.bucket()
