@@ -26,6 +26,7 @@ func demoCommand() *cobra.Command {
 	f.StringVar(&o.Bin, "bin", "bin", "`DIR` of roje-sensor and roje-collector")
 	f.StringVar(&o.Testdata, "testdata", "testdata", "`DIR` of the lab's captures")
 	f.BoolVar(&o.Smoke, "smoke", false, "end by itself, and fail where too few alerts arrive")
+	f.BoolVar(&o.Live, "live", false, "masters and outstations in network namespaces instead of recorded traffic (root)")
 	f.Float64Var(&o.Pace, "pace", 1, "packet seconds per second")
 	return c
 }

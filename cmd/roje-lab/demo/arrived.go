@@ -7,31 +7,43 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"time"
 )
 
-// arrived asks the collector's API for every alert, and returns how many there are and of which rules.
+// A page of the collector's alerts, as far as the demo needs it.
+type page struct {
+	Alerts []struct {
+		ID    string    `json:"id"`
+		Rule  string    `json:"rule"`
+		Count int       `json:"count"`
+		Last  time.Time `json:"last"`
+	} `json:"alerts"`
+	Next string `json:"next"`
+}
+
+// page asks for one page, the newest alerts first.
+func (s *site) page(ctx context.Context, cursor string) (p page, err error) {
+	return p, s.get(ctx, "/api/v1/alerts?limit=500&cursor="+url.QueryEscape(cursor), &p)
+}
+
+// arrived asks for every alert, and returns how many there are and of which rules.
 func (s *site) arrived(ctx context.Context) (alerts int, rules []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for cursor := ""; ; {
-		var page struct {
-			Alerts []struct {
-				Rule string `json:"rule"`
-			} `json:"alerts"`
-			Next string `json:"next"`
-		}
-		if err := s.get(ctx, "/api/v1/alerts?limit=500&cursor="+url.QueryEscape(cursor), &page); err != nil {
+		p, err := s.page(ctx, cursor)
+		if err != nil {
 			return alerts, rules, err
 		}
-		alerts += len(page.Alerts)
-		for _, a := range page.Alerts {
+		alerts += len(p.Alerts)
+		for _, a := range p.Alerts {
 			rules = append(rules, a.Rule)
 		}
-		if page.Next == "" {
+		if p.Next == "" {
 			slices.Sort(rules)
 			return alerts, slices.Compact(rules), nil
 		}
-		cursor = page.Next
+		cursor = p.Next
 	}
 }
 

@@ -18,6 +18,7 @@ type Options struct {
 	Bin      string  // folder of roje-sensor and roje-collector
 	Testdata string  // folder of the lab's captures
 	Smoke    bool    // as fast as possible, end by itself, and fail where too little arrives
+	Live     bool    // masters and outstations in network namespaces instead of recorded traffic; needs root
 	Pace     float64 // packet seconds per second, unless Smoke
 	Out      io.Writer
 }
@@ -48,6 +49,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	if err := s.learn(ctx, filepath.Join(o.Testdata, learned)); err != nil {
 		return err
+	}
+	if o.Live {
+		return s.live(ctx)
 	}
 	config := fmt.Sprintf("replay:\n  files: [%s]\n  pace: %v\n", quote(filepath.Join(o.Testdata, watched)), s.pace())
 	sensor, err := s.startSensor(ctx, config)

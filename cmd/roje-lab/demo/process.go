@@ -9,6 +9,7 @@ import (
 	"io"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -124,17 +125,60 @@ func (s *site) run(ctx context.Context, stdin, name string, args ...string) (str
 	return out.String(), nil
 }
 
+// logged returns when word has been written to standard error.
+func (p *process) logged(ctx context.Context, word string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		grown := p.last.wait()
+		if strings.Contains(p.last.text(), word) {
+			return nil
+		}
+		select {
+		case <-grown:
+		case <-p.ended:
+			return p.failure()
+		case <-ctx.Done():
+			return fmt.Errorf("%s did not log %q: %w\n%s", p.name, word, ctx.Err(), p.last.text())
+		}
+	}
+}
+
 // tail keeps the last bytes written to it.
-type tail struct{ b []byte }
+type tail struct {
+	mu    sync.Mutex
+	b     []byte
+	grown chan struct{} // closed at the next write
+}
 
 // Write implements io.Writer.
 func (t *tail) Write(b []byte) (int, error) {
 	const most = 4096
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.b = append(t.b, b...)
 	if len(t.b) > most {
 		t.b = t.b[len(t.b)-most:]
 	}
+	if t.grown != nil {
+		close(t.grown)
+		t.grown = nil
+	}
 	return len(b), nil
 }
 
-func (t *tail) text() string { return strings.TrimSpace(string(t.b)) }
+// wait returns a channel that is closed at the next write.
+func (t *tail) wait() <-chan struct{} {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.grown == nil {
+		t.grown = make(chan struct{})
+	}
+	return t.grown
+}
+
+func (t *tail) text() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return strings.TrimSpace(string(t.b))
+}
