@@ -1,0 +1,18 @@
+// Package interop holds the decoders against real protocol stacks: it has tests only.
+//
+//	master of the stack <-> relay on loopback <-> outstation of the same stack
+//	        |                     |                      |
+//	   says what it          flow.Table,            says what it
+//	 sent and received     every decoder          sent and received
+//	        |                     |                      |
+//	        +------> compared <---+---> compared <-------+
+//
+// Each test starts a script in testdata that runs both ends of one stack. The script reports, as JSON lines on its
+// output, what the stack itself says of every message: never what the script meant to send. Each end's report is
+// compared with what we decoded from the bytes that the relay saw pass, in both directions: what a stack reported must
+// be among ours, and what we decoded among what it reported.
+//
+// What is known to differ, and why ours is right, stands in testdata/differences.txt.
+//
+// Limits: one TCP connection in order and without loss; loss, reordering and joining late are the matter of sensor/flow.
+package interop
