@@ -97,7 +97,7 @@ func point(p *protocols.Point) rules.Point {
 // what was learned. A young baseline makes what leans on it less sure: half as sure on its first day, full after a week.
 func score(r *running, e *rules.Event) rules.Score {
 	s := rules.Score{Impact: r.Impact, Novelty: 0.5, Confidence: r.Confidence}
-	if e.Facts.Phase != rules.Enforce {
+	if e.Facts.Phase != rules.Enforce || e.Facts.Novel == 0 && e.Facts.Masters == 0 {
 		return s
 	}
 	s.Novelty = 0.2

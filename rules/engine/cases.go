@@ -29,14 +29,14 @@ func newCases() *cases { return &cases{index: map[netip.Addr]int32{}, lru: newLi
 // assign returns the incident of an alert with this id between these hosts: the older of those that are open for them,
 // or a new one.
 func (c *cases) assign(id string, at int64, hosts ...netip.Addr) string {
-	found := caseCell{incident: "i" + id, opened: at}
+	found, joined := caseCell{incident: "i" + id, opened: at}, false
 	for _, h := range hosts {
 		i, ok := c.index[h]
 		if !ok {
 			continue
 		}
-		if e := &c.table[i]; at-e.last <= caseGap && at-e.opened <= caseLong && e.opened <= found.opened {
-			found = *e
+		if e := &c.table[i]; at-e.last <= caseGap && e.opened-at <= caseGap && at-e.opened <= caseLong && (!joined || e.opened < found.opened) {
+			found, joined = *e, true
 		}
 	}
 	for _, h := range hosts {

@@ -101,9 +101,10 @@ func (f *fold) all() []*finding {
 	return open
 }
 
-// ended tells whether a repeat at packet time at would be a new finding.
+// ended tells whether a repeat at packet time at would be a new finding. Time that jumps far back, as between capture
+// files, ends findings too.
 func (f *finding) ended(at int64) bool {
-	return at-f.last > f.rule.Quiet || at-f.first > ongoing
+	return at-f.last > f.rule.Quiet || f.first-at > f.rule.Quiet || at-f.first > ongoing
 }
 
 // repeat counts one more event.

@@ -88,9 +88,13 @@ func (s *state) cell(key uint64) *cellState {
 	return c
 }
 
-// add counts an event at packet time and returns how many the window holds. Time that runs backwards counts as now.
+// add counts an event at packet time and returns how many the window holds. Time that runs back a little counts as the
+// oldest part of the window; after a jump far back, as between capture files, counting starts again.
 func (c *cellState) add(at, window int64) int64 {
 	eighth := at / max(window/slots, 1)
+	if c.first-eighth > slots {
+		c.slots, c.first = [slots]uint32{}, eighth-slots+1
+	}
 	if shift := eighth - (c.first + slots - 1); shift > 0 {
 		if shift >= slots {
 			c.slots = [slots]uint32{}
@@ -133,7 +137,7 @@ func (c *cellState) see(value uint64, at int64, cap int) {
 func (c *cellState) expire(at, window int64) int64 {
 	kept := c.values[:0]
 	for _, v := range c.values {
-		if at-v.at < window {
+		if d := at - v.at; -window < d && d < window {
 			kept = append(kept, v)
 		}
 	}

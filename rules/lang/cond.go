@@ -149,9 +149,8 @@ func (v *Vocabulary) checkNames(n ast.Node) error {
 }
 
 type nameWalker struct {
-	v       *Vocabulary
-	err     error
-	members map[ast.Node]bool
+	v   *Vocabulary
+	err error
 }
 
 // Visit sees children before their parents, so a group's identifier waits for its member node.

@@ -45,6 +45,15 @@ type context struct {
 	proto          *protocols.Protocol
 	client, server *host // nil: not known
 	link           *link // nil: not known
+
+	// What the last message of each side was, since the next is often the same again.
+	recent [2]struct {
+		key     opKey
+		op      *op
+		station *mark
+	}
+	spanKey spanKey
+	spans   *spans
 }
 
 func empty(o Options) *Baseline {
@@ -79,6 +88,7 @@ func (b *Baseline) message(e *rules.Event) {
 	e.Facts.ClientServes = c.client != nil && c.client.answers
 	e.Facts.ServerServes = c.server != nil && c.server.answers
 	e.Facts.ClientAsks = c.client != nil && c.client.asks
+	b.heard(c, e.At)
 	if m.From == protocols.Server && m.HasCode && m.Faults == 0 && !(e.Facts.ServerServes && e.Facts.ClientAsks) {
 		b.answers(e)
 		c = b.context(e)
@@ -90,11 +100,21 @@ func (b *Baseline) message(e *rules.Event) {
 	if b.phase == rules.Learn {
 		c = b.learn(e, c, key)
 	}
-	o := c.op(key)
+	o, station := c.op(key)
 	e.Facts.Approved = o != nil && o.approved()
 	b.figures(e, c)
 	if b.phase == rules.Enforce && b.knows {
-		b.compare(e, c, key)
+		b.compare(e, c, station)
+	}
+}
+
+// heard keeps the times of hosts that are remembered without being learned.
+func (b *Baseline) heard(c *context, at int64) {
+	for _, h := range [...]*host{c.client, c.server} {
+		if h != nil && h.state == "" {
+			h.count++
+			h.first, h.last = min(h.first, at), max(h.last, at)
+		}
 	}
 }
 
@@ -129,11 +149,28 @@ func (b *Baseline) context(e *rules.Event) *context {
 // forget empties the cache, since what it points to may have changed.
 func (b *Baseline) forget() { clear(b.cache[:]) }
 
-func (c *context) op(key opKey) *op {
+// op returns what was learned of an operation, and of its station; nil where nothing was.
+func (c *context) op(key opKey) (*op, *mark) {
 	if c.link == nil {
-		return nil
+		return nil, nil
 	}
-	return c.link.ops[key]
+	r := &c.recent[key.side]
+	if r.op != nil && r.station != nil && r.key == key {
+		return r.op, r.station
+	}
+	r.key, r.op, r.station = key, c.link.ops[key], nil
+	if key.flags&hasStation != 0 {
+		r.station = c.link.stations[key.station]
+	}
+	return r.op, r.station
+}
+
+// span returns the points of a kind that were learned of a station of the server; nil where none were.
+func (b *Baseline) span(c *context, key spanKey) *spans {
+	if c.spans == nil || c.spanKey != key {
+		c.spanKey, c.spans = key, b.spans[key]
+	}
+	return c.spans
 }
 
 // firstEphemeral is the lowest port that hosts pick by themselves (RFC 6335 says 49152, Linux 32768).

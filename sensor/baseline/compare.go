@@ -23,8 +23,8 @@ func (b *Baseline) figures(e *rules.Event, c *context) {
 	}
 }
 
-// compare says what of a message is new.
-func (b *Baseline) compare(e *rules.Event, c *context, key opKey) {
+// compare says what of a message is new. station is what was learned of its station.
+func (b *Baseline) compare(e *rules.Event, c *context, station *mark) {
 	m, novel := e.Msg, rules.Novel(0)
 	if c.client == nil || !c.client.approved() {
 		novel |= rules.NewDevice
@@ -42,7 +42,7 @@ func (b *Baseline) compare(e *rules.Event, c *context, key opKey) {
 	if l == nil || !l.approved() {
 		novel |= rules.NewLink
 	}
-	if m.HasStation && (l == nil || l.stations[m.Station] == nil || !l.stations[m.Station].approved()) {
+	if m.HasStation && (station == nil || !station.approved()) {
 		novel |= rules.NewStation
 	}
 	if !e.Facts.Approved {
@@ -54,7 +54,7 @@ func (b *Baseline) compare(e *rules.Event, c *context, key opKey) {
 		}
 		novel |= b.compareTargets(e, c.server)
 	} else if c.server != nil && m.Op != protocols.Write && m.Op != protocols.Operate {
-		novel |= b.comparePoints(e, c.server)
+		novel |= b.comparePoints(e, c)
 	}
 	e.Facts.Novel = novel
 }
@@ -83,13 +83,13 @@ func (b *Baseline) compareTargets(e *rules.Event, server *host) (novel rules.Nov
 
 // comparePoints looks at the points that a station shows or is asked for. A station of which nothing was learned by kind
 // has no new points.
-func (b *Baseline) comparePoints(e *rules.Event, server *host) (novel rules.Novel) {
+func (b *Baseline) comparePoints(e *rules.Event, c *context) (novel rules.Novel) {
 	if e.Msg.Status != 0 {
 		return 0
 	}
-	station, number := e.Msg.Station, server.number
+	station, number := e.Msg.Station, c.server.number
 	runs(e.Msg.Points, func(kind protocols.Kind, lo, hi uint32) {
-		s := b.spans[spanKey{number, station, kind}]
+		s := b.span(c, spanKey{number, station, kind})
 		if s != nil && len(s.approved) > 0 && !s.approved.has(lo, hi) {
 			novel |= rules.NewPoint
 		}

@@ -17,6 +17,16 @@ func (b *Baseline) Items() []*Item {
 	return items
 }
 
+// Assets returns every host that is remembered, learned or not, sorted by key. Those that are not learned have no state.
+func (b *Baseline) Assets() []*Item {
+	var hosts []*Item
+	for _, h := range b.hosts {
+		hosts = append(hosts, h.item())
+	}
+	slices.SortFunc(hosts, func(x, y *Item) int { return x.Host.Compare(*y.Host) })
+	return hosts
+}
+
 // Waiting returns the items that are not approved, sorted by key.
 func (b *Baseline) Waiting() []*Item {
 	return slices.DeleteFunc(b.Items(), func(it *Item) bool { return it.State == Approved })

@@ -26,7 +26,7 @@ func (b *Baseline) learn(e *rules.Event, c *context, key opKey) *context {
 	}
 	why := hold(e, sub)
 	l := c.link
-	o := l.ops[key]
+	o, station := c.op(key)
 	if o == nil {
 		o = b.makeOp(l, key, m)
 	}
@@ -41,12 +41,12 @@ func (b *Baseline) learn(e *rules.Event, c *context, key opKey) *context {
 	l.server.see(e.At, "")
 	l.client.client, l.server.server = true, true
 	if m.HasStation {
-		b.learnStation(l, m.Station, e.At)
+		b.learnStation(l, station, m.Station, e.At)
 	}
 	if changes(m.From, m.Op) {
 		b.learnTargets(l.server, e)
 	} else if m.From == protocols.Server && m.Status == 0 {
-		b.learnPoints(l.server, e)
+		b.learnPoints(c, e)
 	}
 	return c
 }
@@ -77,8 +77,11 @@ func (b *Baseline) makeOp(l *link, key opKey, m *protocols.Message) *op {
 	return o
 }
 
-func (b *Baseline) learnStation(l *link, station uint32, at int64) {
-	s := l.stations[station]
+// learnStation takes a sighting of a station; s is what was learned of it.
+func (b *Baseline) learnStation(l *link, s *mark, station uint32, at int64) {
+	if s == nil {
+		s = l.stations[station] // s may be older than the station
+	}
 	if s == nil {
 		if len(l.stations) >= maxStations {
 			b.Overflow.Stations++
@@ -150,17 +153,17 @@ func runs(points []protocols.Point, f func(kind protocols.Kind, lo, hi uint32)) 
 }
 
 // learnPoints learns the points that a station shows.
-func (b *Baseline) learnPoints(server *host, e *rules.Event) {
+func (b *Baseline) learnPoints(c *context, e *rules.Event) {
 	runs(e.Msg.Points, func(kind protocols.Kind, lo, hi uint32) {
-		key := spanKey{server.number, e.Msg.Station, kind}
-		s := b.spans[key]
+		key := spanKey{c.server.number, e.Msg.Station, kind}
+		s := b.span(c, key)
 		if s == nil {
 			if len(b.spans) >= maxSpanSets {
 				b.Overflow.Points++
 				return
 			}
-			s = &spans{server: server}
-			b.spans[key] = s
+			s = &spans{server: c.server}
+			b.spans[key], c.spans = s, s
 		}
 		if s.approved.has(lo, hi) {
 			s.see(e.At, "")

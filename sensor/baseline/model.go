@@ -62,7 +62,6 @@ type link struct {
 	stations       map[uint32]*mark
 	ops            map[opKey]*op
 	writes         bool // an approved write or command
-	any            bool // more operations than are told apart
 }
 
 type opKey struct {

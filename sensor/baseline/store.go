@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 const (
@@ -120,7 +121,7 @@ func open(path string, readOnly bool) (*bbolt.DB, error) {
 	switch {
 	case err == nil:
 		return db, nil
-	case errors.Is(err, bbolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("open baseline %s: another process uses it; stop the sensor or ask it", path)
 	case errors.As(err, &system):
 		return nil, fmt.Errorf("open baseline: %w", err)
