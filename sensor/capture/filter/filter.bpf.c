@@ -52,6 +52,16 @@ struct {
 	__type(value, __u64);
 } ethers SEC(".maps");
 
+// The index of the interface whose frames are looked at, 0 for every one. The ring's socket listens to all interfaces, so
+// that one which vanishes and comes back under another index is followed by a write here, without a new socket.
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u32);
+} watched SEC(".maps");
+
 // A pair of assets and the service between them: the lower address first, the lower port as the service. IPv4
 // addresses stand in the last word, MAC addresses of frames that are not IP in the last six bytes.
 struct pair {
@@ -163,6 +173,11 @@ static __always_inline __u64 count(struct __sk_buff *skb, struct pair *p)
 SEC("socket")
 int keep(struct __sk_buff *skb)
 {
+	__u32 zero = 0;
+	__u32 *index = bpf_map_lookup_elem(&watched, &zero);
+	if (index && *index && *index != skb->ifindex)
+		return 0;
+
 	__u32 cpu = bpf_get_smp_processor_id();
 	struct counts *c = bpf_map_lookup_elem(&counts, &cpu);
 	if (!c)

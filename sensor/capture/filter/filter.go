@@ -43,12 +43,13 @@ var EtherTypes = []uint16{
 	0x8864, // PPPoE session
 }
 
-// A Filter is the program with its maps, loaded once and shared by all rings of a process. Its methods may be called
-// from any goroutine.
+// A Filter is the program with its maps, loaded once per interface and shared by the rings on it. Its methods may be
+// called from any goroutine.
 type Filter struct {
-	objs   filterObjects
-	counts *ebpf.Memory
-	ports  *ebpf.Memory
+	objs    filterObjects
+	counts  *ebpf.Memory
+	ports   *ebpf.Memory
+	watched *ebpf.Memory
 
 	mu sync.Mutex // held while a port's bit is changed
 }
@@ -100,6 +101,9 @@ func (f *Filter) fill(cfg Config) error {
 	}
 	if f.ports, err = f.objs.Ports.Memory(); err != nil {
 		return fmt.Errorf("map the ports: %w", err)
+	}
+	if f.watched, err = f.objs.Watched.Memory(); err != nil {
+		return fmt.Errorf("map the interface's index: %w", err)
 	}
 	if f.counts, err = f.objs.Counts.Memory(); err != nil {
 		return fmt.Errorf("map the counts: %w", err)
@@ -154,6 +158,14 @@ func (f *Filter) KeepPort(t Transport, port uint16, on bool) error {
 		n += 1 << 16
 	}
 	return setBit(f.ports, n, on)
+}
+
+// Watch makes the filter look at the frames of one interface alone, and keep and count no other. 0 is every interface.
+func (f *Filter) Watch(index int) error {
+	var word [4]byte
+	binary.NativeEndian.PutUint32(word[:], uint32(index))
+	_, err := f.watched.WriteAt(word[:], 0)
+	return err
 }
 
 // Program is what a ring attaches to its socket.

@@ -71,6 +71,7 @@ const (
 	filterMapPairs     = "pairs"
 	filterMapPorts     = "ports"
 	filterMapVerdicts  = "verdicts"
+	filterMapWatched   = "watched"
 	filterProgKeep     = "keep"
 )
 
@@ -129,6 +130,7 @@ type filterMapSpecs struct {
 	Pairs     *ebpf.MapSpec `ebpf:"pairs"`
 	Ports     *ebpf.MapSpec `ebpf:"ports"`
 	Verdicts  *ebpf.MapSpec `ebpf:"verdicts"`
+	Watched   *ebpf.MapSpec `ebpf:"watched"`
 }
 
 // filterVariableSpecs contains global variables before they are loaded into the kernel.
@@ -163,6 +165,7 @@ type filterMaps struct {
 	Pairs     *ebpf.Map `ebpf:"pairs"`
 	Ports     *ebpf.Map `ebpf:"ports"`
 	Verdicts  *ebpf.Map `ebpf:"verdicts"`
+	Watched   *ebpf.Map `ebpf:"watched"`
 }
 
 func (m *filterMaps) Close() error {
@@ -173,6 +176,7 @@ func (m *filterMaps) Close() error {
 		m.Pairs,
 		m.Ports,
 		m.Verdicts,
+		m.Watched,
 	)
 }
 

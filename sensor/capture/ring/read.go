@@ -47,9 +47,11 @@ func (r *Ring) Next(p *capture.Packet) error {
 // take makes the current block ours if the kernel has handed it over.
 func (r *Ring) take() bool {
 	h := r.header()
-	if atomic.LoadUint32(&h.Block_status)&unix.TP_STATUS_USER == 0 {
+	status := atomic.LoadUint32(&h.Block_status)
+	if status&unix.TP_STATUS_USER == 0 {
 		return false
 	}
+	r.losing = r.losing || status&statusLosing != 0
 	r.held, r.left = true, h.Num_pkts
 	r.next = r.block*r.cfg.BlockSize + int(h.Offset_to_first_pkt)
 	return true
@@ -66,6 +68,7 @@ func (r *Ring) release() {
 			block[from+i] = 0xdd
 		}
 	}
+	atomic.StoreUint32(&h.Num_pkts, 0) // for Waiting: the kernel writes it anew when it opens the block
 	atomic.StoreUint32(&h.Block_status, unix.TP_STATUS_KERNEL)
 	r.held = false
 	r.block = (r.block + 1) % r.cfg.Blocks
@@ -91,15 +94,30 @@ func (r *Ring) fill(p *capture.Packet) {
 	default:
 		r.stamps.Kernel++
 	}
-	if h.Status&statusLosing != 0 {
-		r.losing++
-	}
 	r.left--
 	r.next += int(h.Next_offset)
 }
 
+// Waiting is how many frames lie in the ring that Next has not given out. Where the filter's kept frames and the read
+// ones differ by more, the ring had no room for the others. It is exact while no frame arrives.
+func (r *Ring) Waiting() (n uint64) {
+	for i := range r.cfg.Blocks {
+		h := (*unix.TpacketHdrV1)(unsafe.Pointer(&r.mem[i*r.cfg.BlockSize+8]))
+		if r.held && i == r.block {
+			n += uint64(r.left)
+			continue
+		}
+		n += uint64(atomic.LoadUint32(&h.Num_pkts))
+	}
+	return n
+}
+
 // Stamps says where the times of the frames so far were taken.
 func (r *Ring) Stamps() Stamps { return r.stamps }
+
+// Losing says that the kernel had dropped a frame, since the ring was opened, by the time it handed over the block that is
+// read.
+func (r *Ring) Losing() bool { return r.losing }
 
 // Read is how many frames were read so far. Frames that the filter kept and that were not read were dropped because
 // the ring was full, or are still in it.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"unsafe"
 
+	"golang.org/x/net/bpf"
 	"golang.org/x/sys/unix"
 
 	"github.com/roje-ot/roje/sensor/capture"
@@ -21,12 +22,13 @@ import (
 // Config says how to read an interface. The zero value of each number is its default.
 type Config struct {
 	Interface string
-	Filter    *filter.Filter // nil keeps every frame
-	Blocks    int            // of the ring: 64
-	BlockSize int            // bytes, a multiple of the page size: 1 MiB
-	Retire    int            // milliseconds after which the kernel hands over a block that is not full: 64
-	Fanout    uint16         // rings with the same number share the interface's frames by flow; 0 is alone
-	KeepOpen  bool           // keep the socket's descriptor, for Stats; tests and benchmarks only
+	Filter    *filter.Filter       // nil keeps every frame, or leaves it to Classic
+	Classic   []bpf.RawInstruction // where the kernel refuses eBPF
+	Blocks    int                  // of the ring: 64
+	BlockSize int                  // bytes, a multiple of the page size: 1 MiB
+	Retire    int                  // milliseconds after which the kernel hands over a block that is not full: 64
+	Fanout    uint16               // rings with the same number share the interface's frames by flow; 0 is alone
+	KeepOpen  bool                 // keep the socket's descriptor; to compare with, in tests
 }
 
 func (c *Config) fill() {
@@ -42,7 +44,9 @@ func orElse(v, fallback int) int {
 	return fallback
 }
 
-// A Ring is a capture.Source over one interface. It is used by one goroutine, save for Close and Stats.
+// A Ring is a capture.Source over one interface. It is used by one goroutine. With a Filter
+// it follows the interface that the filter is told to watch; without one it belongs to the interface that it was opened
+// on, through renames and while it is down, and ends with it.
 type Ring struct {
 	cfg    Config
 	mem    []byte
@@ -54,7 +58,7 @@ type Ring struct {
 	next   int    // offset in mem of the next frame
 	held   bool   // block belongs to us
 	frame  uint64
-	losing uint64 // frames whose status said that frames before them were dropped
+	losing bool // a block's status said that frames were dropped
 	stamps Stamps
 	poison bool
 	waitMS int
@@ -108,7 +112,7 @@ func (r *Ring) set(index int) error {
 		{"ask for hardware timestamps", func() error {
 			return unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_TIMESTAMP, unix.SOF_TIMESTAMPING_RAW_HARDWARE)
 		}},
-		{"attach the filter", r.attach},
+		{"attach the filter", func() error { return r.attach(index) }},
 		{"map the ring", func() (err error) {
 			r.mem, err = unix.Mmap(fd, 0, r.cfg.BlockSize*r.cfg.Blocks, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 			return err
@@ -117,6 +121,9 @@ func (r *Ring) set(index int) error {
 			return unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, &unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_PROMISC})
 		}},
 		{"bind", func() error {
+			if r.cfg.Filter != nil {
+				index = 0 // the filter chooses the interface
+			}
 			return unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: bigEndian(unix.ETH_P_ALL), Ifindex: index})
 		}},
 		{"join the fanout group", func() error {
@@ -135,21 +142,37 @@ func (r *Ring) set(index int) error {
 	return nil
 }
 
-func (r *Ring) attach() error {
-	if r.cfg.Filter == nil {
+// attach gives the socket its filter for good.
+func (r *Ring) attach(index int) error {
+	switch {
+	case r.cfg.Filter != nil:
+		if err := r.cfg.Filter.Watch(index); err != nil {
+			return err
+		}
+		if err := unix.SetsockoptInt(r.socket, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, r.cfg.Filter.Program().FD()); err != nil {
+			return err
+		}
+	case len(r.cfg.Classic) > 0:
+		program := make([]unix.SockFilter, len(r.cfg.Classic))
+		for i, in := range r.cfg.Classic {
+			program[i] = unix.SockFilter{Code: in.Op, Jt: in.Jt, Jf: in.Jf, K: in.K}
+		}
+		if err := unix.SetsockoptSockFprog(r.socket, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}); err != nil {
+			return err
+		}
+	default:
 		return nil
-	}
-	if err := unix.SetsockoptInt(r.socket, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, r.cfg.Filter.Program().FD()); err != nil {
-		return err
 	}
 	return unix.SetsockoptInt(r.socket, unix.SOL_SOCKET, unix.SO_LOCK_FILTER, 1)
 }
 
+// poll is edge-triggered: the error that a socket has after its interface went down can be cleared on its descriptor
+// alone, and must not wake the reader for ever.
 func (r *Ring) poll() (err error) {
 	if r.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return err
 	}
-	return unix.EpollCtl(r.epoll, unix.EPOLL_CTL_ADD, r.socket, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLERR, Fd: int32(r.socket)})
+	return unix.EpollCtl(r.epoll, unix.EPOLL_CTL_ADD, r.socket, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLERR | unix.EPOLLET, Fd: int32(r.socket)})
 }
 
 func bigEndian(v uint16) uint16 { return v<<8 | v>>8 }
