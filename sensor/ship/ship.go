@@ -183,8 +183,8 @@ func (c *Client) asideFor() (wait time.Duration) {
 	return wait
 }
 
-// sort acts on a refusal of what was sent, not of who sent it.
-func (c *Client) sort(l load, no *Refused) {
+// blame acts on a refusal of what was sent, not of who sent it.
+func (c *Client) blame(l load, no *Refused) {
 	switch no.Code {
 	case batch.Malformed, batch.TooLarge, batch.Foreign, batch.Unsigned:
 	default:
@@ -212,7 +212,7 @@ func (c *Client) once(ctx context.Context) (wait time.Duration, sent bool, err e
 	if err != nil {
 		var no *Refused
 		if errors.As(err, &no) {
-			c.sort(load, no)
+			c.blame(load, no)
 		} else {
 			c.pace(slowRequest + 1)
 		}

@@ -503,4 +503,13 @@ func TestFullDisk(t *testing.T) {
 	if got != n {
 		t.Errorf("%d records came back, %d were taken", got, n)
 	}
+	s.Close()
+	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Fatal(err)
+	}
+	for _, sub := range []string{"", "new"} {
+		if _, err := Open(Config{Dir: filepath.Join(dir, sub)}); err == nil || !strings.Contains(err.Error(), "read-only file system") || !strings.Contains(err.Error(), dir) {
+			t.Errorf("in a folder that cannot be written: got %v, want it to name the folder and the reason", err)
+		}
+	}
 }

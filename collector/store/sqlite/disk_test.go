@@ -29,12 +29,12 @@ func alerts(from uint64, n int, prev batch.Hash) store.Batch {
 	return b
 }
 
-// TestFullDisk fills a disk of 16 MiB under the store, and holds that what was not acknowledged is not there, that what was
+// TestFullDisk fills a disk of 6 MiB under the store, and holds that what was not acknowledged is not there, that what was
 // is, and that the store goes on once there is space.
 func TestFullDisk(t *testing.T) {
 	need.Superuser(t)
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=16m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=6m"); err != nil {
 		t.Fatalf("mount a tmpfs: %v", err)
 	}
 	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
@@ -44,7 +44,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	defer func() { db.Close() }()
 	filler := filepath.Join(dir, "others")
-	if err := os.WriteFile(filler, make([]byte, 6<<20), 0o600); err != nil {
+	if err := os.WriteFile(filler, make([]byte, 2<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	sc := storetest.For(t, "north")
@@ -94,7 +94,7 @@ func TestFullDisk(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Logf("close on a full disk: %v", err)
 	}
-	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT, "size=64m"); err != nil {
+	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT, "size=32m"); err != nil {
 		t.Fatal(err)
 	}
 	if db, err = Open(dir); err != nil {
@@ -103,8 +103,37 @@ func TestFullDisk(t *testing.T) {
 	if n := count(); n != next-1 {
 		t.Errorf("opened again, %d alerts are stored, %d were acknowledged", n, next-1)
 	}
-	if err := db.read.QueryRow("PRAGMA integrity_check").Scan(new(string)); err != nil {
-		t.Error(err)
+	var verdict string
+	if err := db.read.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+		t.Errorf("integrity: %s, %v", verdict, err)
+	}
+}
+
+// TestFolderThatCannotBeWritten holds that the error names the folder and the reason.
+func TestFolderThatCannotBeWritten(t *testing.T) {
+	need.Superuser(t)
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=16m"); err != nil {
+		t.Fatalf("mount a tmpfs: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, syscall.MNT_DETACH) })
+	db, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.PutUser(t.Context(), storetest.For(t, "north"), store.User{Name: "ana"}, "setup", storetest.Start); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil { // busy, if Close left a file open
+		t.Fatal(err)
+	}
+	for _, sub := range []string{"", "new"} {
+		if _, err := Open(filepath.Join(dir, sub)); err == nil || !strings.Contains(err.Error(), "read-only file system") || !strings.Contains(err.Error(), dir) {
+			t.Errorf("in a folder that cannot be written: got %v, want it to name the folder and the reason", err)
+		}
 	}
 }
 

@@ -183,6 +183,11 @@ func (db *DB) write(w *sql.DB, conn *sql.Conn) {
 	defer w.Close()
 	defer conn.Close()
 	t := &tx{conn: conn, stmts: map[string]*sql.Stmt{}, counters: map[[2]string]int64{}}
+	defer func() {
+		for _, s := range t.stmts { // or the file stays open: database/sql leaves the statements of a Conn to their owner
+			s.Close()
+		}
+	}()
 	for {
 		var group []*job
 		select {
