@@ -513,3 +513,26 @@ func TestFullDisk(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkAppend measures durable appends, by one caller and by many that share commits.
+func BenchmarkAppend(b *testing.B) {
+	for _, callers := range []int{1, 64} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			s := open(b, Config{Dir: b.TempDir()})
+			b.SetParallelism(callers)
+			if callers == 1 {
+				for b.Loop() {
+					add(b, s, item(batch.Routine, 1))
+				}
+				return
+			}
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := s.Append(item(batch.Routine, 1)); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}

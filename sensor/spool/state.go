@@ -118,7 +118,11 @@ func size(it *Item) int64 {
 // putRecord writes a record: its time, the length of its kind, its kind, its body.
 func putRecord(tx *bbolt.Tx, lane batch.Lane, seq uint64, it *Item) error {
 	v := make([]byte, 0, 9+len(it.Kind)+len(it.Body))
-	v = binary.BigEndian.AppendUint64(v, uint64(it.At.UnixNano()))
+	at := int64(0)
+	if !it.At.IsZero() {
+		at = it.At.UnixNano()
+	}
+	v = binary.BigEndian.AppendUint64(v, uint64(at))
 	v = append(append(v, byte(len(it.Kind))), it.Kind...)
 	v = append(v, it.Body...)
 	return tx.Bucket(bucketLane[lane]).Put(binary.BigEndian.AppendUint64(nil, seq), v)

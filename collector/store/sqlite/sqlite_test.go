@@ -4,10 +4,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/roje-ot/roje/collector/store"
@@ -216,5 +218,39 @@ func TestEveryKeyBeginsWithTheOperator(t *testing.T) {
 	}
 	if statements < 30 {
 		t.Errorf("only %d statements were read", statements)
+	}
+}
+
+// TestTwoProcesses holds that another process, such as `roje-collector token`, can use the folder while one serves.
+func TestTwoProcesses(t *testing.T) {
+	dir := t.TempDir()
+	sc := storetest.For(t, "north")
+	var dbs [2]*DB
+	for i := range dbs {
+		db, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		dbs[i] = db
+	}
+	const each = 50
+	var wg sync.WaitGroup
+	for i, db := range dbs {
+		wg.Go(func() {
+			for n := range each {
+				k := store.Token{ID: fmt.Sprintf("t-%d-%d", i, n), Who: "ana", Created: storetest.Start, Expires: storetest.Start}
+				if err := db.CreateToken(t.Context(), sc, k); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i, db := range dbs {
+		acts, err := db.Acts(t.Context(), sc, "", 1000)
+		if err != nil || len(acts) != 2*each {
+			t.Errorf("process %d sees %d acts, %v; want %d", i, len(acts), err, 2*each)
+		}
 	}
 }
