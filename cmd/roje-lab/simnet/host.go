@@ -45,10 +45,16 @@ type socket struct {
 	udp   bool
 }
 
-// Host adds a machine.
+// Host adds a machine. Without a MAC it has a locally administered one, made of its IPv4 address.
 func (n *Net) Host(s Spec) *Host {
 	if s.TTL == 0 {
 		s.TTL = 64
+	}
+	if s.MAC == nil {
+		s.MAC = append(net.HardwareAddr{2, 0}, s.Addr.AsSlice()...)
+	}
+	if s.LAN.Router == nil {
+		s.LAN.Router = net.HardwareAddr{2, 0, 0, 0, 0, 1}
 	}
 	h := &Host{
 		Spec: s, net: n,
