@@ -19,8 +19,9 @@ func digit(c byte) byte {
 	return 0xff
 }
 
-// frontASCII judges the frame at the front of b by its form, and says whether its LRC is right.
-func frontASCII(b []byte) (v verdict, right bool) {
+// frontASCII judges the frame at the front of b by its form, and says whether its LRC is right. Its last byte is LF, or
+// delimiter where a diagnostic has set another one.
+func frontASCII(b []byte, delimiter byte) (v verdict, right bool) {
 	if b[0] != ':' {
 		return verdict{state: no, end: 1}, false
 	}
@@ -33,7 +34,7 @@ func frontASCII(b []byte) (v verdict, right bool) {
 			switch {
 			case i+1 >= len(b):
 				return verdict{}, false
-			case b[i+1] == '\n':
+			case b[i+1] == '\n' || b[i+1] == delimiter:
 				return verdict{state: yes, n: i + 2, end: i + 2}, sum == 0
 			}
 			return verdict{state: no, end: i + 2}, false
@@ -49,8 +50,8 @@ func frontASCII(b []byte) (v verdict, right bool) {
 }
 
 // tryASCII judges the place i of b: the frame has marks at both ends and must have the right LRC.
-func tryASCII(b []byte, i int, last bool) verdict {
-	v, right := frontASCII(b[i:])
+func tryASCII(b []byte, i int, delimiter byte, last bool) verdict {
+	v, right := frontASCII(b[i:], delimiter)
 	v.end += i
 	if v.state == pending && last {
 		return verdict{state: no, end: len(b)}
@@ -62,8 +63,8 @@ func tryASCII(b []byte, i int, last bool) verdict {
 }
 
 // followASCII judges b, which begins where a frame ended; a wrong LRC is forgiven.
-func followASCII(b []byte) verdict {
-	v, _ := frontASCII(b)
+func followASCII(b []byte, delimiter byte) verdict {
+	v, _ := frontASCII(b, delimiter)
 	return v
 }
 

@@ -9,13 +9,14 @@ import (
 
 // A decoder is the state of one connection.
 type decoder struct {
-	datagram bool
-	framing  framing // of the last frame in either direction
-	streams  [2]stream
-	roles    roles
-	turns    turns
-	parts    parts
-	ownFiles []fileRef // of function 21
+	datagram  bool
+	framing   framing // of the last frame in either direction
+	delimiter byte    // last byte of an ASCII frame besides LF; LF until diagnostic 3 sets another (6.8.1)
+	streams   [2]stream
+	roles     roles
+	turns     turns
+	parts     parts
+	ownFiles  []fileRef // of function 21
 
 	// Of the message that is being decoded:
 	detail detail
@@ -28,7 +29,7 @@ type decoder struct {
 var _ protocols.Decoder = (*decoder)(nil)
 
 func newDecoder(h protocols.Hint) protocols.Decoder {
-	d := &decoder{datagram: h.Datagram}
+	d := &decoder{datagram: h.Datagram, delimiter: '\n'}
 	d.roles.hinted, d.roles.server = h.Known, h.Server&1
 	for i := range d.streams {
 		d.streams[i].fresh = true

@@ -152,6 +152,13 @@ func serialASCII(unit byte, pdu ...byte) []byte {
 	return fmt.Appendf(nil, ":%X\r\n", append(b, sum))
 }
 
+// delimited is an ASCII frame that ends in another character than LF.
+func delimited(unit, end byte, pdu ...byte) []byte {
+	b := serialASCII(unit, pdu...)
+	b[len(b)-1] = end
+	return b
+}
+
 func ask(b ...byte) segment  { return segment{dir: fromClient, b: b} }
 func tell(b ...byte) segment { return segment{dir: fromServer, b: b} }
 

@@ -47,6 +47,9 @@ func TestFramings(t *testing.T) {
 		{"ascii, noise between frames", ports,
 			[]segment{ask(serialASCII(17, poll...)...), ask([]byte("~:12~")...), ask(serialASCII(17, poll...)...)},
 			[]string{pair[0], pair[0]}},
+		{"ascii, another delimiter", ports, // as pymodbus changes it: the answer ends in it already
+			[]segment{ask(serialASCII(17, 8, 0, 3, 0x3b, 0)...), tell(delimited(17, ';', 8, 0, 3, 0x3b, 0)...), ask(delimited(17, ';', poll...)...), tell(serialASCII(17, said...)...)},
+			[]string{"> 17 diagnostics request", "< 17 diagnostics response", pair[0], pair[1]}},
 		{"ascii in small letters", ports, []segment{ask(bytes.ToLower(serialASCII(17, poll...))...)}, pair[:1]},
 		{"mbap over UDP", protocols.Hint{Server: fromServer, Known: true, Datagram: true},
 			[]segment{ask(adu(1, 17, poll...)...), tell(adu(1, 17, said...)...)}, pair},

@@ -75,6 +75,9 @@ func (d *decoder) diagnostic(m *protocols.Message) {
 	}
 	d.detail.word = v
 	d.detail.has |= hasWord
+	if sub == changeDelimiter && d.detail.framing == ascii {
+		d.delimiter = byte(v >> 8)
+	}
 	if m.From == protocols.Client && !diagnosticData(sub, v) {
 		m.Faults |= protocols.BadValue
 	}

@@ -87,7 +87,7 @@ func (d *decoder) follow(s *stream, b []byte, last bool) verdict {
 	case rtu:
 		return followRTU(b, last)
 	case ascii:
-		return followASCII(b)
+		return followASCII(b, d.delimiter)
 	}
 	return followMBAP(b, last)
 }
@@ -150,7 +150,7 @@ func (d *decoder) try(s *stream, b []byte, i int, f framing, last bool) verdict 
 	case mbap:
 		return tryMBAP(b, i, d.faith(s, b, alone), last)
 	case ascii:
-		return tryASCII(b, i, last)
+		return tryASCII(b, i, d.delimiter, last)
 	}
 	seen := s.seen
 	if s.hopes {
