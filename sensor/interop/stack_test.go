@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path"
 	"regexp"
 	"slices"
 	"strconv"
@@ -239,7 +240,9 @@ func differences(t *testing.T, name string) differenceList {
 		if err != nil {
 			t.Fatal(fmt.Errorf("differences.txt:%d: %w", n+1, err))
 		}
-		if cells[0] == name {
+		if ok, err := path.Match(cells[0], name); err != nil {
+			t.Fatal(err)
+		} else if ok {
 			list = append(list, &difference{set: cells[1], side: cells[2], pattern: pattern, line: line})
 		}
 	}

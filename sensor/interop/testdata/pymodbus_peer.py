@@ -87,7 +87,7 @@ def words(pdu, which, pending):
             out["more"] = int(pdu.more_follows) != 0
             out["identity"] = {str(k): (v.decode() if isinstance(v, bytes) else v) for k, v in sorted(pdu.information.items())}
         elif w == "server_id":
-            out["server_id"] = pdu.identifier.hex()
+            out["server_id"], out["running"] = pdu.identifier.decode(), bool(pdu.status)
         elif w == "exception_status":
             out["exception_status"] = pdu.status
         elif w == "event_count":
