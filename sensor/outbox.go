@@ -3,14 +3,12 @@ package sensor
 import (
 	"encoding/json"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/rules/batch"
-	"github.com/roje-ot/roje/sensor/enrol"
 	"github.com/roje-ot/roje/sensor/spool"
 )
 
@@ -111,12 +109,4 @@ func (b *outbox) close() error {
 	close(b.items)
 	b.done.Wait()
 	return b.lines.Close()
-}
-
-// transport is HTTP/2 over TLS that trusts the collector's root alone and shows the sensor's certificate.
-func transport(id *enrol.Identity) *http.Transport {
-	return &http.Transport{
-		TLSClientConfig: id.TLS(time.Now), ForceAttemptHTTP2: true, MaxIdleConns: 1, IdleConnTimeout: time.Minute,
-		TLSHandshakeTimeout: 20 * time.Second, ResponseHeaderTimeout: 2 * time.Minute,
-	}
 }

@@ -42,7 +42,7 @@ func (p *Pipeline) begin(what rules.What, c *flow.Conn, client protocols.Dir, in
 	*e = rules.Event{What: what, At: info.At, Frame: info.Frame}
 	server := client.Other()
 	e.Flow.Client, e.Flow.Server = c.Ends[client], c.Ends[server]
-	e.Flow.ClientMAC, e.Flow.ServerMAC = rules.MAC(c.MACs[client]), rules.MAC(c.MACs[server])
+	e.Flow.ClientMAC, e.Flow.ServerMAC = c.MACs[client], c.MACs[server]
 	e.Flow.Conn = c.ID
 	if c.Transport == flow.UDP {
 		e.Flow.Transport = rules.UDP
@@ -132,7 +132,7 @@ func (h handler) ARP(a *flow.ARP, info *flow.PacketInfo) {
 	e := &h.event
 	*e = rules.Event{What: rules.ARP, At: info.At, Frame: info.Frame}
 	e.Flow.Client, e.Flow.Server = address(a.SenderIP), address(a.TargetIP)
-	e.Flow.ClientMAC, e.Flow.ServerMAC = rules.MAC(a.SenderMAC), rules.MAC(a.TargetMAC)
+	e.Flow.ClientMAC, e.Flow.ServerMAC = a.SenderMAC, a.TargetMAC
 	e.Flow.NVLAN = uint8(copy(e.Flow.VLANs[:], info.Tags.All()))
 	h.finish(e)
 }

@@ -5,7 +5,6 @@ package sensor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"sync"
@@ -94,14 +93,11 @@ func (d *daemon) openSpool() (func() error, error) {
 	if err != nil {
 		return sp.Close, err
 	}
-	if err := sp.Bind(d.identity.Operator, d.identity.Sensor); err != nil {
-		return sp.Close, err
-	}
 	if d.cfg.Name == "" {
 		d.cfg.Name = d.identity.Name
 	}
-	d.shipper = newShipper(d.identity, sp, d.log)
-	return sp.Close, nil
+	d.shipper, err = ship.Connect(d.identity, sp, time.Now, d.log)
+	return sp.Close, err
 }
 
 func (d *daemon) openRules() (func() error, error) {
@@ -235,18 +231,3 @@ func (d *daemon) tick(ctx context.Context) {
 }
 
 const healthEvery = time.Minute
-
-func newShipper(id *enrol.Identity, sp *spool.Spool, log *slog.Logger) *ship.Client {
-	return ship.New(ship.Config{
-		Spool: sp, Key: id.Key, URL: "https://" + id.Collector, HTTP: transport(id), Now: time.Now, Log: log,
-		Renew: func(ctx context.Context, now time.Time) error {
-			if !id.Due(now) {
-				return nil
-			}
-			if err := id.Renew(ctx, time.Now); err != nil {
-				return fmt.Errorf("renew the certificate: %w", err)
-			}
-			return nil
-		},
-	})
-}

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/roje-ot/roje/protocols"
+	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/sensor/capture"
 )
 
@@ -87,21 +88,7 @@ var reasonNames = [...]string{"ended", "reused", "idle", "evicted", "flushed"}
 func (r Reason) String() string { return reasonNames[r] }
 
 // MAC is an Ethernet address.
-type MAC [6]byte
-
-// Append appends the address as aa:bb:cc:dd:ee:ff.
-func (a MAC) Append(dst []byte) []byte {
-	const digits = "0123456789abcdef"
-	for i, b := range a {
-		if i > 0 {
-			dst = append(dst, ':')
-		}
-		dst = append(dst, digits[b>>4], digits[b&15])
-	}
-	return dst
-}
-
-func (a MAC) String() string { return string(a.Append(nil)) }
+type MAC = rules.MAC
 
 // Tags are the VLAN ids of a frame from the outside in, of which four are kept.
 type Tags struct {
