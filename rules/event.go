@@ -102,6 +102,7 @@ type Facts struct {
 	Novel Novel
 
 	Approved      bool // this very operation of this station on this link was learned and approved
+	Held          bool // it was learned, but only a person may approve it, and nobody has
 	ClientServes  bool // the client's host has itself answered as a server of a control protocol
 	ServerServes  bool // the server's host has answered as one, before this event
 	ClientAsks    bool // the client has been answered as a client of a control protocol, before this event

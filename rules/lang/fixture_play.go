@@ -223,6 +223,7 @@ var putters = map[string]func(e *rules.Event, a assignment){
 
 	"phase":                  func(e *rules.Event, a assignment) { e.Facts.Phase = rules.Phase(a.int) },
 	"approved":               func(e *rules.Event, a assignment) { known(e).Approved = a.bool },
+	"held":                   func(e *rules.Event, a assignment) { known(e).Held = a.bool },
 	"client_serves":          func(e *rules.Event, a assignment) { e.Facts.ClientServes = a.bool },
 	"server_serves":          func(e *rules.Event, a assignment) { e.Facts.ServerServes = a.bool },
 	"client_asks":            func(e *rules.Event, a assignment) { e.Facts.ClientAsks = a.bool },

@@ -71,6 +71,7 @@ func factWords() []*Word {
 	return append(words,
 		&Word{Name: "phase", Doc: "phase of the baseline", Kind: Text, Names: phaseNames, int: func(env *Env) (int64, bool) { return int64(env.E.Facts.Phase), true }},
 		fact("approved", "this very operation of this station on this link was learned and approved; false without a baseline", func(f *rules.Facts) bool { return f.Approved }),
+		fact("held", "this very operation was seen while learning, but it waits for a person's approval; false unless a baseline is enforced", func(f *rules.Facts) bool { return f.Held }),
 		fact("client_serves", "the client's host has itself answered as a server of a control protocol", func(f *rules.Facts) bool { return f.ClientServes }),
 		fact("server_serves", "the server's host has answered as a server of a control protocol before", func(f *rules.Facts) bool { return f.ServerServes }),
 		fact("client_asks", "the client's host was answered as a client of a control protocol before", func(f *rules.Facts) bool { return f.ClientAsks }),

@@ -104,6 +104,7 @@ func (b *Baseline) message(e *rules.Event) {
 	e.Facts.Approved = o != nil && o.approved()
 	b.figures(e, c)
 	if b.phase == rules.Enforce && b.knows {
+		e.Facts.Held = o != nil && o.state == Held
 		b.compare(e, c, station)
 	}
 }

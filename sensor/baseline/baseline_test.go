@@ -187,7 +187,7 @@ func TestNeverLearnable(t *testing.T) {
 		t.Errorf("held %d, approved %v", len(d.Held), d.Approved)
 	}
 	b.SetPhase(rules.Enforce)
-	if e := b.play(101*hour, restart); e.Facts.Approved || words(e.Facts.Novel) != "new_op" {
+	if e := b.play(101*hour, restart); e.Facts.Approved || !e.Facts.Held || words(e.Facts.Novel) != "new_op" {
 		t.Errorf("restart: approved %v, %s", e.Facts.Approved, words(e.Facts.Novel))
 	}
 	// The client that only ever sent what is held is no learned client.
@@ -206,7 +206,7 @@ func TestNeverLearnable(t *testing.T) {
 	if err := b.ApproveItem(key, "engineer", time.Unix(0, 101*hour)); err != nil {
 		t.Fatal(err)
 	}
-	if e := b.play(102*hour, restart); !e.Facts.Approved || e.Facts.Novel != 0 {
+	if e := b.play(102*hour, restart); !e.Facts.Approved || e.Facts.Held || e.Facts.Novel != 0 {
 		t.Errorf("after approval: %s", words(e.Facts.Novel))
 	}
 	if err := b.ApproveItem("op nothing", "engineer", time.Unix(0, 0)); err == nil {

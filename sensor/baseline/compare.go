@@ -100,6 +100,9 @@ func (b *Baseline) comparePoints(e *rules.Event, c *context) (novel rules.Novel)
 // arp learns or compares which link-layer address an IP address has.
 func (b *Baseline) arp(e *rules.Event) {
 	addr, mac := e.Flow.Client.Addr(), e.Flow.ClientMAC
+	if h := b.hosts[addr]; h != nil {
+		e.Facts.ClientServes, e.Facts.ClientAsks = h.answers, h.asks
+	}
 	if b.phase == rules.Off || !addr.IsValid() || addr.IsUnspecified() || mac == (rules.MAC{}) {
 		return
 	}
