@@ -127,8 +127,8 @@ func credential(h http.Header) (name, password string, ok bool) {
 	return strings.Cut(text, ":")
 }
 
-// from is the client's address without its port.
-func from(r *http.Request) string {
+// From is the client's address without its port, as SignIn counts it.
+func From(r *http.Request) string {
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr

@@ -130,7 +130,7 @@ func (g *Guard) at(route Route) http.Handler {
 func (g *Guard) who(r *http.Request, door Door) (store.User, error) {
 	if door == API || door == Local || door == Feed {
 		if name, password, ok := credential(r.Header); ok {
-			return g.Desk.SignIn(r.Context(), name, password, from(r))
+			return g.Desk.SignIn(r.Context(), name, password, From(r))
 		}
 	}
 	if door == Feed || door == Closed {

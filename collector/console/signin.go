@@ -3,7 +3,6 @@ package console
 import (
 	"errors"
 	"math"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -25,10 +24,7 @@ func (s *Server) signInPage(w http.ResponseWriter, r *http.Request) {
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, formMost)
 	name, next := strings.TrimSpace(r.PostFormValue("name")), local(r.PostFormValue("next"))
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
+	host := account.From(r)
 	v := signInView{view: s.view(r), Name: name, Next: next}
 	u, err := s.Guard.Desk.SignIn(r.Context(), name, r.PostFormValue("password"), host)
 	status := http.StatusUnauthorized
@@ -36,9 +32,8 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case errors.As(err, &wait):
 		status = http.StatusTooManyRequests
-		seconds := int(math.Ceil(time.Duration(wait).Seconds()))
-		w.Header().Set("Retry-After", strconv.Itoa(seconds))
-		v.Error = v.T("signin.wait", seconds)
+		w.Header().Set("Retry-After", strconv.Itoa(seconds(wait)))
+		v.Error = v.T("signin.wait", seconds(wait))
 	case errors.Is(err, account.ErrWrong):
 		s.Logger.Warn("sign-in failed", "from", host)
 		v.Error = v.T("signin.wrong")
@@ -64,6 +59,8 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	s.render(w, r, status, "signin.html", v)
 }
+
+func seconds(w account.Wait) int { return int(math.Ceil(time.Duration(w).Seconds())) }
 
 // formMost bounds what a form may send, in bytes.
 const formMost = 64 << 10
@@ -97,9 +94,16 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, formMost)
 	v := passwordView{s.view(r), account.PasswordLeast}
 	u, fresh := v.User, r.PostFormValue("new")
+	_, err := s.Guard.Desk.SignIn(r.Context(), u.Name, r.PostFormValue("old"), account.From(r)) // counts wrong ones
+	var wait account.Wait
 	switch {
-	case !account.Verify(u.Hash, r.PostFormValue("old")):
+	case errors.As(err, &wait):
+		v.Error = v.T("signin.wait", seconds(wait))
+	case errors.Is(err, account.ErrWrong):
 		v.Error = v.T("password.wrong")
+	case err != nil:
+		s.broken(w, r, err)
+		return
 	case fresh != r.PostFormValue("again"):
 		v.Error = v.T("password.differ")
 	case account.CheckPassword(u.Name, fresh) != nil:

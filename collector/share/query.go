@@ -18,6 +18,9 @@ const (
 	pageMost    = 1000
 )
 
+// matchMost is how many values a filter may have.
+const matchMost = 500
+
 // parseQuery reads the filters of a request. An error is the client's, to be answered with 400.
 func parseQuery(collection string, form url.Values, allowed ...string) (Query, error) {
 	q := Query{Limit: pageDefault}
@@ -41,6 +44,9 @@ func parseQuery(collection string, form url.Values, allowed ...string) (Query, e
 			continue // TAXII 2.1 §3.4: a filter that is not known is ignored
 		}
 		values := strings.Split(strings.Join(form[name], ","), ",")
+		if len(values) > matchMost {
+			return q, fmt.Errorf("match[%s] has %d values, at most %d", field, len(values), matchMost)
+		}
 		switch field {
 		case "id":
 			q.IDs = values

@@ -158,6 +158,7 @@ func TestRefusals(t *testing.T) {
 		{"GET", objects + "?limit=ten", "", http.StatusBadRequest},
 		{"GET", objects + "?added_after=yesterday", "", http.StatusBadRequest},
 		{"GET", objects + "?match[version]=newest", "", http.StatusBadRequest},
+		{"GET", objects + "?match[id]=" + strings.Repeat("a,", 600), "", http.StatusBadRequest},
 		{"POST", objects, "", http.StatusUnsupportedMediaType},
 		{"DELETE", objects + "indicator--d3b07384-d113-4c6b-8f0d-000000000000/", "", http.StatusForbidden},
 	} {
