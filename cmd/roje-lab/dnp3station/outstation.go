@@ -39,7 +39,6 @@ type Outstation struct {
 	iin     uint16
 	queue   []*record // events that nobody has confirmed
 	enabled [4]bool   // unsolicited, by class
-	seen    bool      // was served before: its start is over
 	duties  map[*duty]bool
 }
 
@@ -244,4 +243,13 @@ func (d *duty) restart(after time.Duration) {
 		d.mu.Unlock()
 		return errors.Join(d.line.Close(), os.ErrClosed)
 	})
+}
+
+// Drop breaks the connections, as a fault of the network does; the station itself goes on.
+func (o *Outstation) Drop() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, d := range o.listening() {
+		d.line.At(o.Clock.Now(), func() error { return errors.Join(d.line.Close(), os.ErrClosed) })
+	}
 }

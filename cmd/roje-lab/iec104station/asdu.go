@@ -125,9 +125,6 @@ func norm(v float64) []byte {
 	return u16(uint16(int16(math.Round(max(-32768, min(32767, v*32768))))))
 }
 
-// cp16 is CP16Time2a: milliseconds of a duration.
-func cp16(d time.Duration) []byte { return u16(uint16(d.Milliseconds())) }
-
 // cp56 is CP56Time2a of t in UTC: milliseconds, minute, hour, day of month and of week, month, year.
 func cp56(t time.Time) []byte {
 	t = t.UTC()

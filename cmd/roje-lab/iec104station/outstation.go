@@ -137,10 +137,35 @@ func (o *Outstation) tell(ioa uint32, cause byte) {
 		return strings.Compare(a.line.RemoteAddr().String(), b.line.RemoteAddr().String())
 	})
 	for _, d := range to {
+		o.mu.Lock()
 		kind, object := p.event(ioa, now)
+		o.mu.Unlock()
 		d.line.At(now, func() error { return d.send(d.report(kind, cause, object)) })
 	}
 }
+
+// transferring gives the started connections in a stable order.
+func (o *Outstation) transferring() []*duty {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var list []*duty
+	for d := range o.started {
+		list = append(list, d)
+	}
+	slices.SortFunc(list, func(a, b *duty) int {
+		return strings.Compare(a.line.RemoteAddr().String(), b.line.RemoteAddr().String())
+	})
+	return list
+}
+
+// Drop breaks the started connections, as a fault of the network does.
+func (o *Outstation) Drop() {
+	for _, d := range o.transferring() {
+		d.line.At(o.Clock.Now(), func() error { return errors.Join(d.line.Close(), errDropped) })
+	}
+}
+
+var errDropped = errors.New("iec104: connection dropped")
 
 // Move changes a point from inside the station, as protection or a local switch does.
 func (o *Outstation) Move(ioa uint32, v float64) {
@@ -152,13 +177,7 @@ func (o *Outstation) Move(ioa uint32, v float64) {
 
 // Report sends objects as they are on every started connection.
 func (o *Outstation) Report(kind, cause byte, sequence bool, objects ...Object) {
-	o.mu.Lock()
-	var to []*duty
-	for d := range o.started {
-		to = append(to, d)
-	}
-	o.mu.Unlock()
-	for _, d := range to {
+	for _, d := range o.transferring() {
 		a := d.report(kind, cause, objects...)
 		a.SQ = sequence
 		d.line.At(o.Clock.Now(), func() error { return d.send(a) })

@@ -127,10 +127,14 @@ func (s *Stage) maintenance(at time.Duration) {
 	})
 }
 
-// Day is a whole normal day.
-func Day(plan Plan, visit time.Duration) func(*Stage) {
+// Day is a whole normal day with a visit; at half past three the connections of one 104 station and of rtu-4 break.
+func Day(plan Plan, visit time.Duration, breaks string) func(*Stage) {
 	return func(s *Stage) {
-		s.Normal(plan)
+		stations := s.Normal(plan)
 		s.maintenance(visit)
+		s.after("scada-a", clock(3, 30), func() {
+			stations.IEC104[breaks].Drop()
+			stations.DNP3["rtu-4"].Drop()
+		})
 	}
 }

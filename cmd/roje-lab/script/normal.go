@@ -21,16 +21,23 @@ type errand[S any] struct {
 	do func(S) error
 }
 
+// Stations are the outstations of the substation and the site, by host.
+type Stations struct {
+	IEC104 map[string]*iec104station.Outstation
+	DNP3   map[string]*dnp3station.Outstation
+}
+
 // Normal makes everybody do their work: stations answer, masters poll, people follow the plan.
-func (s *Stage) Normal(plan Plan) {
+func (s *Stage) Normal(plan Plan) Stations {
+	all := Stations{map[string]*iec104station.Outstation{}, map[string]*dnp3station.Outstation{}}
 	for _, rtu := range []struct {
 		host string
 		ca   uint16
 	}{{"rtu-1", 1}, {"rtu-2", 2}, {"rtu-3", 3}, {"site-rtu", 71}} {
-		s.rtu104(rtu.host, rtu.ca)
+		all.IEC104[rtu.host] = s.rtu104(rtu.host, rtu.ca)
 	}
-	s.rtuDNP3("rtu-4", "tcp", 4)
-	s.rtuDNP3("rtu-5", "udp", 5)
+	all.DNP3["rtu-4"] = s.rtuDNP3("rtu-4", "tcp", 4)
+	all.DNP3["rtu-5"] = s.rtuDNP3("rtu-5", "udp", 5)
 	s.site()
 
 	for i, link := range []struct {
@@ -47,6 +54,7 @@ func (s *Stage) Normal(plan Plan) {
 	for i, to := range []string{"rect-1", "rect-2", "genset", "cooling", "battery"} {
 		s.after("site-ctl", time.Duration(i)*1100*time.Millisecond, func() { s.masterModbus(to, plan.Modbus[to]) })
 	}
+	return all
 }
 
 // after starts f on a host after a while.

@@ -2,35 +2,44 @@ package script
 
 import (
 	"time"
+
+	"github.com/roje-ot/roje/cmd/roje-lab/dnp3station"
+	"github.com/roje-ot/roje/cmd/roje-lab/iec104station"
+	"github.com/roje-ot/roje/cmd/roje-lab/modbusstation"
 )
 
 // brisk is the pace of short captures: what takes a day of polls happens in minutes.
 const brisk = 3 * time.Second
 
-// shift is an ordinary working time with a few switching actions at a brisk pace.
+// joined is how long everybody has been at work when a short capture begins.
+const joined = 31500 * time.Millisecond
+
+// shift is ordinary work in a short capture: a tap, a breaker and a set-point, soon after it begins.
 var shift = Plan{
-	IEC104: tuesday.IEC104, DNP3: tuesday.DNP3, Modbus: tuesday.Modbus,
+	IEC104: map[string][]errand[*iec104station.Session]{"rtu-1": {do104(joined+6*time.Second, tapUp)}},
+	DNP3:   map[string][]errand[*dnp3station.Session]{"rtu-4": {doDNP3(joined+8*time.Second, tripRelay, true), doDNP3(joined+14*time.Second, closeRelay, true)}},
+	Modbus: map[string][]errand[*modbusstation.Master]{"cooling": {writeRegister(joined+10*time.Second, coolingGoal, 235)}},
 }
 
 // Takes is every capture that the lab makes.
 func Takes() []Take {
 	list := []Take{
-		{File: "day-normal.pcapng.gz", About: "a normal day: polls, an operator's switching, a maintenance visit, the clock at midnight",
-			Start: time.Date(2026, 3, 10, 0, 0, 0, 0, time.UTC), Length: 24*time.Hour + time.Minute, Pace: 30 * time.Second, Play: Day(tuesday, clock(10, 30))},
-		{File: "day-normal-2.pcap.gz", About: "another normal day with other work; the sessions are joined in the middle",
-			Start: time.Date(2026, 3, 11, 0, 1, 0, 0, time.UTC), Lead: 10 * time.Minute, Length: 24 * time.Hour, Pace: 30 * time.Second, Play: Day(wednesday, clock(11, 40))},
+		{File: "day-normal.pcapng.gz", About: "a normal day: polls, an operator's switching, a maintenance visit, connections that break and come back, the clock at midnight",
+			Start: time.Date(2026, 3, 10, 0, 1, 0, 0, time.UTC), Lead: 10 * time.Minute, Length: 24 * time.Hour, Pace: 30 * time.Second, Play: Day(tuesday, clock(10, 30), "rtu-2")},
+		{File: "day-normal-2.pcap.gz", About: "another normal day with other work",
+			Start: time.Date(2026, 3, 11, 0, 1, 0, 0, time.UTC), Lead: 10 * time.Minute, Length: 24 * time.Hour, Pace: 30 * time.Second, Play: Day(wednesday, clock(11, 40), "rtu-3")},
 	}
 	for i, a := range Acts {
 		list = append(list, Take{File: "act-" + a.Name + ".pcap", About: a.Title,
-			Start: time.Date(2026, 3, 12, 8, 0, 0, 0, time.UTC).Add(time.Duration(i) * 13 * time.Minute), Length: time.Minute, Pace: brisk,
+			Start: time.Date(2026, 3, 12, 8, 0, 0, 0, time.UTC).Add(time.Duration(i) * 13 * time.Minute), Lead: joined, Length: time.Minute, Pace: brisk,
 			Play: func(s *Stage) {
 				s.Normal(shift)
-				s.after(a.Actor, 20*time.Second, func() { s.Perform(a) })
+				s.after(a.Actor, joined+20*time.Second, func() { s.Perform(a) })
 			}})
 	}
 	list = append(list, takesGolden()...)
 	return append(list, Take{File: "demo.pcap", About: "a minute of normal work, and then one act of attack after the other",
-		Start: time.Date(2026, 3, 13, 15, 0, 0, 0, time.UTC), Length: 6 * time.Minute, Pace: brisk, Play: Demo})
+		Start: time.Date(2026, 3, 13, 15, 0, 0, 0, time.UTC), Lead: joined, Length: 6 * time.Minute, Pace: brisk, Play: Demo})
 }
 
 // demo is the order of acts in the demonstration, least harm first.
@@ -55,7 +64,7 @@ func Named(name string) (Act, bool) {
 // Demo is a minute of normal work and then the acts of the demonstration.
 func Demo(s *Stage) {
 	s.Normal(shift)
-	s.after("scada-a", time.Minute, func() {
+	s.after("scada-a", joined+time.Minute, func() {
 		for _, name := range demo {
 			if a, ok := Named(name); ok {
 				s.Perform(a)

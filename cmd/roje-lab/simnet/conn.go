@@ -147,14 +147,6 @@ func (c *conn) carry(frame []byte, hold time.Duration, arrive func()) {
 	}
 }
 
-// other is the far end, if it exists.
-func (c *conn) other() *conn {
-	if c.peer == nil {
-		return nil
-	}
-	return c.peer.conns[socket{c.sock.peer.Port(), c.local(), c.sock.udp}]
-}
-
 // Close sends FIN after what was written. What still arrives is answered with RST.
 func (c *conn) Close() error {
 	if c.closed {
