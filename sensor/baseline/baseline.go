@@ -177,10 +177,12 @@ func (b *Baseline) span(c *context, key spanKey) *spans {
 // firstEphemeral is the lowest port that hosts pick by themselves (RFC 6335 says 49152, Linux 32768).
 const firstEphemeral = 32768
 
+// linkKey names the link of e. An outstation that calls its master has a port of its own picking; its link is the one
+// on the protocol's port.
 func (b *Baseline) linkKey(client, server *host, e *rules.Event) linkKey {
 	port := e.Flow.Server.Port()
-	if port >= firstEphemeral {
-		port = 0
+	if tcp := e.Msg.Proto.TCP; port >= firstEphemeral && len(tcp) > 0 {
+		port = tcp[0]
 	}
 	return linkKey{client.number, server.number, b.proto(e.Msg.Proto.Name), port}
 }

@@ -19,11 +19,18 @@ import (
 func replay(t *testing.T, phase rules.Phase, state string, captures ...string) []*rules.Alert {
 	t.Helper()
 	corpus := need.Corpus(t)
-	out := filepath.Join(t.TempDir(), "alerts")
-	r := sensor.Replaying{Alerts: out, Phase: phase, State: state, Warn: io.Discard}
+	var files []string
 	for _, c := range captures {
-		r.Captures = append(r.Captures, filepath.Join(corpus, "captures", c))
+		files = append(files, filepath.Join(corpus, "captures", c))
 	}
+	return replayFiles(t, phase, state, files...)
+}
+
+// replayFiles runs the sensor over capture files and returns its alerts.
+func replayFiles(t *testing.T, phase rules.Phase, state string, files ...string) []*rules.Alert {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "alerts")
+	r := sensor.Replaying{Captures: files, Alerts: out, Phase: phase, State: state, Warn: io.Discard}
 	if err := sensor.Replay(context.Background(), r); err != nil {
 		t.Fatal(err)
 	}
