@@ -18,10 +18,10 @@ func Test(set []*lang.Rule) []error {
 			t.Each(g.Judge)
 			switch {
 			case t.Fires && len(alerts) == 0:
-				failed = append(failed, &lang.Error{File: r.File, Line: t.Line, Col: 1,
+				failed = append(failed, &lang.Error{File: r.File, Line: t.Line, Col: t.Col,
 					Message: fmt.Sprintf("rule %s: test %q must fire and does not", r.ID, t.Name)})
 			case !t.Fires && len(alerts) > 0:
-				failed = append(failed, &lang.Error{File: r.File, Line: t.Line, Col: 1,
+				failed = append(failed, &lang.Error{File: r.File, Line: t.Line, Col: t.Col,
 					Message: fmt.Sprintf("rule %s: test %q must stay quiet and says %q", r.ID, t.Name, alerts[0].Title)})
 			}
 		}

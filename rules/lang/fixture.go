@@ -18,6 +18,7 @@ type Test struct {
 	Name  string
 	Fires bool
 	Line  int
+	Col   int
 
 	proto  *protocols.Protocol // of events that do not say theirs; may be nil
 	v      *Vocabulary
@@ -55,7 +56,7 @@ func (r *reader) tests(n *yaml.Node, rule *Rule) {
 	}
 	var fires, quiet bool
 	for _, item := range n.Content {
-		t := Test{Line: item.Line, v: r.v}
+		t := Test{Line: item.Line, Col: item.Column, v: r.v}
 		if len(rule.When.Protos) > 0 {
 			t.proto, _ = r.v.proto(rule.When.Protos[0])
 		}

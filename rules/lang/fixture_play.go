@@ -25,6 +25,17 @@ func (t *Test) Each(judge func(*rules.Event)) {
 	}
 }
 
+// Words returns the names of the words that the test gives values to.
+func (t *Test) Words() []string {
+	var names []string
+	for i := range t.events {
+		for _, a := range t.events[i].set {
+			names = append(names, a.word.Name)
+		}
+	}
+	return names
+}
+
 // played is the Detail of a fixture's message: values of protocol words by their place in the field table.
 type played struct{ set map[int]assignment }
 
