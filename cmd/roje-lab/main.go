@@ -13,6 +13,8 @@ import (
 	"github.com/roje-ot/roje/cmd/roje-lab/script"
 )
 
+//go:generate go run . capture --out ../../testdata
+
 func main() {
 	root := &cobra.Command{Use: "roje-lab", Short: "masters, outstations and acts of attack for demos and tests", SilenceUsage: true, SilenceErrors: true}
 	root.AddCommand(demoCommand(), capture(), play(), live(), acts())

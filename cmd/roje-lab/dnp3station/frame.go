@@ -112,13 +112,13 @@ type wire struct {
 	line   *station.Line
 	tally  *tally.Tally
 	master bool
-	tseq   map[uint16]byte        // next transport sequence, by peer
+	tseq   map[[2]uint16]byte     // next transport sequence, by source and destination
 	parts  map[[2]uint16][]byte   // segments that wait for the last one, by source and destination
 	serves func(addr uint16) bool // which destinations are ours
 }
 
 func newWire(line *station.Line, t *tally.Tally, master bool, serves func(uint16) bool) *wire {
-	return &wire{line: line, tally: t, master: master, serves: serves, tseq: map[uint16]byte{}, parts: map[[2]uint16][]byte{}}
+	return &wire{line: line, tally: t, master: master, serves: serves, tseq: map[[2]uint16]byte{}, parts: map[[2]uint16][]byte{}}
 }
 
 // control puts the direction bit to a link function.
@@ -151,8 +151,8 @@ func (w *wire) send(dst, src uint16, fragment []byte) error {
 	var out []byte
 	for first := byte(0x40); ; first = 0 {
 		n := min(segmentSize, len(fragment))
-		head := first | w.tseq[dst]&0x3f
-		w.tseq[dst]++
+		head := first | w.tseq[[2]uint16{src, dst}]&0x3f
+		w.tseq[[2]uint16{src, dst}]++
 		if n == len(fragment) {
 			head |= 0x80
 		}

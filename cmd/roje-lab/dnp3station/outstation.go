@@ -66,20 +66,37 @@ type duty struct {
 }
 
 // Serve answers on conn until the peer is done.
-func (o *Outstation) Serve(conn net.Conn) error {
+func (o *Outstation) Serve(conn net.Conn) error { return Gateway{o}.Serve(conn) }
+
+// Gateway is several outstations behind one address, as on a terminal server or a data concentrator.
+type Gateway []*Outstation
+
+// Serve answers on conn, for each of the outstations, until the peer is done.
+func (g Gateway) Serve(conn net.Conn) error {
 	defer conn.Close()
-	line := &station.Line{Conn: conn, Clock: o.Clock}
-	d := &duty{Outstation: o, expects: -1, uexpects: -1, selected: map[string]time.Time{}, files: map[uint32]*openFile{}}
-	d.wire = newWire(line, o.Tally, false, func(a uint16) bool { return a == o.Address || a >= BroadcastSilent })
-	o.begin(d)
-	defer o.end(d)
+	line := &station.Line{Conn: conn, Clock: g[0].Clock}
+	w := newWire(line, g[0].Tally, false, func(a uint16) bool {
+		return a >= BroadcastSilent || slices.ContainsFunc(g, func(o *Outstation) bool { return o.Address == a })
+	})
+	var duties []*duty
+	for _, o := range g {
+		d := &duty{Outstation: o, wire: w, expects: -1, uexpects: -1, selected: map[string]time.Time{}, files: map[uint32]*openFile{}}
+		o.begin(d)
+		defer o.end(d)
+		duties = append(duties, d)
+	}
 	for {
-		fragment, dst, src, err := d.receive(time.Time{})
+		fragment, dst, src, err := w.receive(time.Time{})
 		if err != nil {
 			return err
 		}
-		if err := d.answer(fragment, dst, src); err != nil {
-			return err
+		for _, d := range duties {
+			if dst != d.Address && dst < BroadcastSilent {
+				continue
+			}
+			if err := d.answer(fragment, dst, src); err != nil {
+				return err
+			}
 		}
 	}
 }

@@ -20,6 +20,7 @@ var goldenDNP3 = []golden{
 	{"dnp3/link.pcap", "link functions between application messages", "gateway", dnp3Golden("tcp", nil, dnp3Link)},
 	{"dnp3/authentication.pcap", "a challenged command with the right proof, and with a wrong one", "gateway", dnp3Golden("tcp", func(o *dnp3station.Outstation) { o.Challenges = true }, dnp3Auth)},
 	{"dnp3/udp.pcap", "polls and commands over UDP", "gateway", dnp3Golden("udp", nil, dnp3Controls)},
+	{"dnp3/gateway.pcap", "three outstations behind one TCP connection, and a broadcast to all", "gateway", dnp3Gateway},
 	{"dnp3/outstation-connects.pcap", "the outstation opens the TCP connection", "gateway", dnp3Reversed},
 }
 
@@ -264,4 +265,37 @@ func dnp3Reversed(s *Stage) error {
 	}
 	_, err = m.Do(tripRelay, true)
 	return errors.Join(err, m.Run(s.host("gateway").Now().Add(3*time.Second)))
+}
+
+// dnp3Gateway speaks with three outstations in turn, and trips them all at once.
+func dnp3Gateway(s *Stage) error {
+	var g dnp3station.Gateway
+	for address := uint16(4); address <= 6; address++ {
+		g = append(g, s.outstation("rtu-4", address))
+	}
+	s.serve("rtu-4", "tcp", ":20000", g.Serve)
+	conn, err := s.dial("gateway", "tcp", "rtu-4", ":20000")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	m := dnp3station.NewSession(conn, s.host("gateway"), s.Tally, dnp3Master, 4)
+	for _, do := range []func() error{m.StartQuiet, func() error { return steps(m.Events) }} {
+		for m.Peer = 4; m.Peer <= 6; m.Peer++ {
+			if err := do(); err != nil {
+				return err
+			}
+		}
+	}
+	m.Peer = dnp3station.BroadcastOptional
+	if err := m.Tell(dnp3station.DirectOperate, tripRelay); err != nil {
+		return err
+	}
+	s.host("gateway").Sleep(time.Second)
+	for m.Peer = 4; m.Peer <= 6; m.Peer++ {
+		if err := steps(m.Events); err != nil {
+			return err
+		}
+	}
+	return nil
 }

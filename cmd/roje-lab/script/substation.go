@@ -74,8 +74,15 @@ func (s *Stage) rtu104(host string, ca uint16) *iec104station.Outstation {
 	return o
 }
 
-// rtuDNP3 is an outstation with a link address.
+// rtuDNP3 is an outstation with a link address, alone on its host.
 func (s *Stage) rtuDNP3(host, network string, address uint16) *dnp3station.Outstation {
+	o := s.outstation(host, address)
+	s.serve(host, network, ":20000", o.Serve)
+	return o
+}
+
+// outstation is an outstation that nobody serves yet.
+func (s *Stage) outstation(host string, address uint16) *dnp3station.Outstation {
 	u := uint64(address)
 	p := s.Pace
 	analog := func(base, swing, dead float64, period time.Duration, salt uint64) *dnp3station.Point {
@@ -98,7 +105,6 @@ func (s *Stage) rtuDNP3(host, network string, address uint16) *dnp3station.Outst
 		},
 		Files: map[string][]byte{"/log/events.txt": []byte(eventLog), "/cfg/points.csv": []byte(eventLog[:300])},
 	}
-	s.serve(host, network, ":20000", o.Serve)
 	return o
 }
 
