@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"strings"
@@ -21,18 +22,28 @@ type usageError struct{ error }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := root().ExecuteContext(ctx)
+	code := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
+	os.Exit(code)
+}
+
+// execute does what args say and returns the exit code: 0; 1 if it could not be done; 2 if args make no sense.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	cmd := root()
+	cmd.SetArgs(args)
+	cmd.SetOut(stdout)
+	cmd.SetErr(stderr)
+	err := cmd.ExecuteContext(ctx)
 	var usage usageError
 	switch {
 	case err == nil:
-		return
+		return 0
 	case errors.As(err, &usage), strings.HasPrefix(err.Error(), "unknown command"):
-		fmt.Fprintf(os.Stderr, "roje-sensor: %s (see roje-sensor --help)\n", oneLine(err))
-		os.Exit(2)
+		fmt.Fprintf(stderr, "roje-sensor: %s (see roje-sensor --help)\n", oneLine(err))
+		return 2
 	}
-	fmt.Fprintln(os.Stderr, "roje-sensor:", err)
-	os.Exit(1)
+	fmt.Fprintln(stderr, "roje-sensor:", err)
+	return 1
 }
 
 func oneLine(err error) string {
@@ -52,7 +63,7 @@ func root() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error { return usageError{errors.New("name a command")} },
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(replay(), run(), check(), rulesCommand(), baselineCommand(), enrolCommand())
+	cmd.AddCommand(replay(), run(), check(), rulesCommand(), baselineCommand(), enrolCommand(), verifyPassive(), diodeCommand())
 	return cmd
 }
 

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -123,6 +124,44 @@ func (e *Egress) Watch() error {
 		return errors.New("the egress program was removed, or another one stands before it")
 	}
 	return nil
+}
+
+// EgressShut says how the egress of an interface is shut, by this process or another, or returns an error if it is not.
+// It needs CAP_NET_ADMIN.
+func EgressShut(iface string) (how string, err error) {
+	dev, err := netlink.LinkByName(iface)
+	if err != nil {
+		return "", err
+	}
+	result, err := link.QueryPrograms(link.QueryOptions{Target: dev.Attrs().Index, Attach: ebpf.AttachTCXEgress})
+	if err == nil && len(result.Programs) > 0 {
+		if name, err := programName(result.Programs[0].ID); err != nil || name == "drop" {
+			return "tcx", err
+		}
+	}
+	filters, err := netlink.FilterList(dev, netlink.HANDLE_MIN_EGRESS)
+	if err != nil {
+		return "", err
+	}
+	for _, f := range filters {
+		if b, ok := f.(*netlink.BpfFilter); ok && strings.HasPrefix(b.Name, "roje_egress") {
+			return "clsact", nil
+		}
+	}
+	return "", errors.New("no program drops what is sent")
+}
+
+func programName(id ebpf.ProgramID) (string, error) {
+	p, err := ebpf.NewProgramFromID(id)
+	if err != nil {
+		return "", err
+	}
+	defer p.Close()
+	info, err := p.Info()
+	if err != nil {
+		return "", err
+	}
+	return info.Name, nil
 }
 
 // Close takes the program away.

@@ -51,6 +51,36 @@ func Clean(iface string) (*Hygiene, error) {
 	return h, nil
 }
 
+// IsClean returns an error that names all that Clean would change.
+func IsClean(iface string) error {
+	link, err := netlink.LinkByName(iface)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	if on, err := os.ReadFile(filepath.Join("/proc/sys/net/ipv6/conf", iface, "disable_ipv6")); err == nil && !bytes.HasPrefix(on, []byte("1")) {
+		errs = append(errs, errors.New("IPv6 is on"))
+	}
+	if addrs, err := netlink.AddrList(link, netlink.FAMILY_ALL); err != nil {
+		errs = append(errs, err)
+	} else if len(addrs) > 0 {
+		errs = append(errs, fmt.Errorf("it has the address %s", addrs[0].IPNet))
+	}
+	flags := link.Attrs().RawFlags
+	if flags&unix.IFF_NOARP == 0 {
+		errs = append(errs, errors.New("ARP is on"))
+	}
+	if flags&unix.IFF_MULTICAST != 0 {
+		errs = append(errs, errors.New("multicast is on"))
+	}
+	for _, o := range offloads {
+		if now, err := ethtool(iface, o.get, 0); err == nil && (o.bit == 0 && now != 0 || now&o.bit != 0) {
+			errs = append(errs, fmt.Errorf("%s is on", o.name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // Close restores the interface, the last change first.
 func (h *Hygiene) Close() error {
 	var errs []error

@@ -35,7 +35,10 @@ func DropNFT(iface string) (*NFT, error) {
 	return n, nil
 }
 
-// Watch returns an error if the chain is gone.
+// NFTShut returns an error if the interface has no such chain, made by this process or another. It needs CAP_NET_ADMIN.
+func NFTShut(iface string) error { return (&NFT{table: "roje-" + iface}).Watch() }
+
+// Watch returns an error if the chain is gone. It needs CAP_NET_ADMIN.
 func (n *NFT) Watch() error {
 	conn, err := nftables.New()
 	if err != nil {

@@ -120,8 +120,7 @@ func TestKinds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	r := open(t, Config{Interface: span, Filter: f, Blocks: 8, Retire: 1})
-	r.waitMS = 20 // of quiet: veth hands frames over at once
+	r := open(t, Config{Interface: span, Filter: f, Blocks: 8, Retire: 1, Idle: 20})
 	send := need.Sender(t, peer)
 	before, err := f.Counts()
 	if err != nil {
@@ -170,8 +169,7 @@ func TestKindsClassic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := open(t, Config{Interface: span, Classic: program, Blocks: 8, Retire: 1})
-	r.waitMS = 20
+	r := open(t, Config{Interface: span, Classic: program, Blocks: 8, Retire: 1, Idle: 20})
 	send := need.Sender(t, peer)
 	for _, k := range kinds {
 		for range k.sent {
@@ -196,8 +194,7 @@ func TestChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	r := open(t, Config{Interface: span, Filter: f, Blocks: 8, Retire: 1})
-	r.waitMS = 20
+	r := open(t, Config{Interface: span, Filter: f, Blocks: 8, Retire: 1, Idle: 20})
 	send := need.Sender(t, peer)
 	link, err := netlink.LinkByName(span)
 	if err != nil {

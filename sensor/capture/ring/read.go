@@ -25,7 +25,7 @@ const (
 
 // Next implements capture.Source. p.Data lies in the ring, and is valid until the next call: the block that it is in
 // goes back to the kernel with the call that finds it used up. Next allocates nothing. It returns capture.ErrIdle after
-// a quarter of a second without a frame.
+// Config.Idle without a frame.
 func (r *Ring) Next(p *capture.Packet) error {
 	for r.left == 0 {
 		if r.held {

@@ -27,6 +27,7 @@ type Config struct {
 	Blocks    int                  // of the ring: 64
 	BlockSize int                  // bytes, a multiple of the page size: 1 MiB
 	Retire    int                  // milliseconds after which the kernel hands over a block that is not full: 64
+	Idle      int                  // milliseconds without a frame after which Next returns capture.ErrIdle: 250
 	Fanout    uint16               // rings with the same number share the interface's frames by flow; 0 is alone
 	KeepOpen  bool                 // keep the socket's descriptor; to compare with, in tests
 }
@@ -35,6 +36,7 @@ func (c *Config) fill() {
 	c.Blocks = orElse(c.Blocks, 64)
 	c.BlockSize = orElse(c.BlockSize, 1<<20)
 	c.Retire = orElse(c.Retire, 64)
+	c.Idle = orElse(c.Idle, 250)
 }
 
 func orElse(v, fallback int) int {
@@ -61,7 +63,6 @@ type Ring struct {
 	losing bool // a block's status said that frames were dropped
 	stamps Stamps
 	poison bool
-	waitMS int
 }
 
 var _ capture.Source = (*Ring)(nil)
@@ -79,7 +80,7 @@ func Open(cfg Config) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("capture on %s: open a packet socket: %w", cfg.Interface, err)
 	}
-	r := &Ring{cfg: cfg, socket: fd, epoll: -1, waitMS: 250}
+	r := &Ring{cfg: cfg, socket: fd, epoll: -1}
 	if err := r.set(iface.Index); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("capture on %s: %w", cfg.Interface, err)
@@ -194,10 +195,10 @@ func (r *Ring) Close() error {
 	return errors.Join(errs...)
 }
 
-// wait sleeps until the kernel hands a block over, at most waitMS.
+// wait sleeps until the kernel hands a block over, at most cfg.Idle ms.
 func (r *Ring) wait() error {
 	var events [1]unix.EpollEvent
-	_, err := unix.EpollWait(r.epoll, events[:], r.waitMS)
+	_, err := unix.EpollWait(r.epoll, events[:], r.cfg.Idle)
 	if err != nil && err != unix.EINTR {
 		return os.NewSyscallError("epoll_wait", err)
 	}

@@ -1,0 +1,425 @@
+// Package verify proves the layers of package passive, by trying: on a pair of virtual interfaces in a network namespace
+// of its own it makes frames leave in every known way, against each layer and all of them, and counts what reaches the
+// far end. What it sends never touches a port of the host. On a real port it looks, and does not send.
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/roje-ot/roje/sensor/capture"
+	"github.com/roje-ot/roje/sensor/capture/ring"
+	"github.com/roje-ot/roje/sensor/passive"
+	"github.com/roje-ot/roje/sensor/passive/diode"
+)
+
+// A Cell is what became of one way of sending against one layer.
+type Cell struct {
+	Sender, Layer string
+	Arrived       int    // frames of the sender at the far end
+	Sent          uint64 // frames that the port counted as sent
+	Err           error  // what the sender was told
+	Must          bool   // the layer must stop it
+	Asked         bool   // false where the question has no sense
+}
+
+// String is the cell in the table.
+func (c *Cell) String() string {
+	switch {
+	case !c.Asked:
+		return "-"
+	case c.Arrived > 0 && c.Must:
+		return fmt.Sprintf("%d ARRIVED", c.Arrived)
+	case c.Arrived > 0:
+		return fmt.Sprint(c.Arrived, " arrived")
+	case c.Err != nil:
+		return "0, refused"
+	}
+	return "0, dropped"
+}
+
+// A Table is the result of a run.
+type Table struct {
+	Layers []string
+	Cells  []Cell // by sender, then by layer
+}
+
+// Config is what a run needs to know.
+type Config struct {
+	// Attempt is a command line that calls Attempt, to which the name of the port is added: the sealed process.
+	Attempt []string
+	// Load, if not nil, is called in the namespace of each run with all layers before the attempts, and what it returns
+	// after them: frames that arrive meanwhile.
+	Load func(port string) (stop func(), err error)
+}
+
+// A layer is a column: what is put around the port, and what that must stop.
+type layer struct {
+	name   string
+	sealed bool // the sender is a sealed process with an open ring
+	apply  func(port string) (undo func() error, err error)
+	stops  func(*sender) bool
+}
+
+var (
+	pastQueues = []string{"packet socket past the queues", "XDP socket", "XDP redirect into the port"}
+	pastNFT    = []string{"XDP socket", "XDP redirect into the port"}
+	untidy     = []string{"ARP, for an address of the port's network", "IPv6, a ping to all nodes"} // what hygiene ends
+)
+
+func allBut(names []string) func(*sender) bool {
+	return func(s *sender) bool { return !slices.Contains(names, s.name) }
+}
+func everything(*sender) bool { return true }
+
+var layers = []layer{
+	{"nothing", false, nil, func(*sender) bool { return false }},
+	{"TCX egress", false, dropEgress(false), allBut(pastQueues)},
+	{"clsact egress", false, dropEgress(true), allBut(pastQueues)},
+	{"nftables", false, dropNFT, allBut(pastNFT)},
+	{"hygiene", false, clean, func(s *sender) bool { return slices.Contains(untidy, s.name) }},
+	{"sealed process", true, nil, func(s *sender) bool { return !s.kernel }},
+	{"all of them", true, all, everything},
+	{"diode", false, nil, everything},
+}
+
+func dropEgress(clsact bool) func(string) (func() error, error) {
+	return func(port string) (func() error, error) {
+		e, err := passive.DropEgress(port, clsact)
+		if err != nil {
+			return nil, err
+		}
+		return e.Close, nil
+	}
+}
+
+func dropNFT(port string) (func() error, error) {
+	n, err := passive.DropNFT(port)
+	if err != nil {
+		return nil, err
+	}
+	return n.Close, nil
+}
+
+func clean(port string) (func() error, error) {
+	h, err := passive.Clean(port)
+	if err != nil {
+		return nil, err
+	}
+	return h.Close, nil
+}
+
+func all(port string) (func() error, error) {
+	var undo []func() error
+	for _, apply := range []func(string) (func() error, error){clean, dropEgress(false), dropNFT} {
+		u, err := apply(port)
+		if err != nil {
+			return nil, err
+		}
+		undo = append(undo, u)
+	}
+	return func() error {
+		var errs []error
+		for _, u := range slices.Backward(undo) {
+			errs = append(errs, u())
+		}
+		return errors.Join(errs...)
+	}, nil
+}
+
+// Run makes the table. It needs root.
+func Run(ctx context.Context, cfg Config) (*Table, error) {
+	t := &Table{}
+	columns := make([][]Cell, len(layers))
+	for i := range layers {
+		t.Layers = append(t.Layers, layers[i].name)
+		done := make(chan error)
+		go func() { // the namespace ends with the thread, and the thread with the goroutine
+			var err error
+			columns[i], err = column(ctx, cfg, &layers[i])
+			done <- err
+		}()
+		if err := <-done; err != nil {
+			return nil, fmt.Errorf("layer %q: %w", layers[i].name, err)
+		}
+	}
+	for s := range senders {
+		for l := range layers {
+			t.Cells = append(t.Cells, columns[l][s])
+		}
+	}
+	return t, nil
+}
+
+// Failures are the cells in which something arrived that must not, and the ways of sending that did not work even with
+// nothing in front of them, so that their row proves nothing.
+func (t *Table) Failures() (broken []Cell, unproven []Cell) {
+	for _, c := range t.Cells {
+		switch {
+		case c.Must && c.Asked && (c.Arrived > 0 || c.Layer == "all of them" && c.Sent > 0):
+			broken = append(broken, c)
+		case c.Layer == layers[0].name && c.Arrived == 0:
+			unproven = append(unproven, c)
+		}
+	}
+	return broken, unproven
+}
+
+// Write prints the table.
+func (t *Table) Write(w io.Writer) error {
+	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(out, "a frame sent by\t"+strings.Join(t.Layers, "\t"))
+	for i := 0; i < len(t.Cells); i += len(t.Layers) {
+		fmt.Fprint(out, t.Cells[i].Sender)
+		for _, c := range t.Cells[i : i+len(t.Layers)] {
+			fmt.Fprint(out, "\t", c.String())
+		}
+		fmt.Fprintln(out)
+	}
+	return out.Flush()
+}
+
+// A bench is one column's namespace with its pair of interfaces.
+type bench struct {
+	port    *net.Interface // where the attempts are made
+	witness func() (uint64, error)
+	far     *ring.Ring
+	sender  func(s *sender) error
+	closers []func() error
+}
+
+func (b *bench) close() error {
+	var errs []error
+	for _, c := range slices.Backward(b.closers) {
+		errs = append(errs, c())
+	}
+	return errors.Join(errs...)
+}
+
+// column makes the attempts against one layer. Its goroutine stays on its thread for ever.
+func column(ctx context.Context, cfg Config, l *layer) (cells []Cell, err error) {
+	runtime.LockOSThread()
+	b := &bench{}
+	defer func() { err = errors.Join(err, b.close()) }()
+	if err := b.open(ctx, cfg, l); err != nil {
+		return nil, err
+	}
+	if _, err := b.arrived(nil, 0, time.Time{}); err != nil { // what setting up has sent
+		return nil, err
+	}
+	for i := range senders {
+		s := &senders[i]
+		cell := Cell{Sender: s.name, Layer: l.name, Must: l.stops(s), Asked: !(l.sealed && s.kernel && l.apply == nil)}
+		if cell.Asked {
+			if err := b.attempt(s, l, &cell); err != nil {
+				return nil, fmt.Errorf("%s: %w", s.name, err)
+			}
+		}
+		cells = append(cells, cell)
+	}
+	return cells, nil
+}
+
+// patience is how long the control waits for a frame that the kernel sends in its own time.
+const patience = 5 * time.Second
+
+func (b *bench) attempt(s *sender, l *layer, cell *Cell) error {
+	before, err := b.witness()
+	if err != nil {
+		return err
+	}
+	cell.Err = b.sender(s)
+	want, until := 0, time.Time{}
+	if !cell.Must && cell.Err == nil {
+		want, until = 1, time.Now().Add(patience)
+		if !s.kernel {
+			want = each
+		}
+	}
+	if cell.Arrived, err = b.arrived(s.is, want, until); err != nil {
+		return err
+	}
+	after, err := b.witness()
+	cell.Sent = after - before
+	return err
+}
+
+// arrived counts the frames at the far end for which is holds, until there is quiet and there were want of them, or until
+// has passed.
+func (b *bench) arrived(is func([]byte) bool, want int, until time.Time) (n int, err error) {
+	var p capture.Packet
+	for quiet := 0; quiet < 2; {
+		switch err := b.far.Next(&p); {
+		case errors.Is(err, capture.ErrIdle):
+			if n >= want || time.Now().After(until) {
+				quiet++
+			}
+		case err != nil:
+			return n, err
+		case is != nil && is(p.Data):
+			n++
+		}
+	}
+	return n, nil
+}
+
+// open makes the namespace, the interfaces, the layer and the one who sends.
+func (b *bench) open(ctx context.Context, cfg Config, l *layer) error {
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("make a network namespace: %w", err)
+	}
+	const port, peer = "roje-port", "roje-far"
+	if err := b.pair(port, peer); err != nil {
+		return err
+	}
+	name := port
+	if l.name == "diode" {
+		name = "roje0"
+		if err := b.diode(port, name); err != nil {
+			return err
+		}
+	} else {
+		b.witness = func() (uint64, error) { return sent(port) }
+	}
+	if l.apply != nil {
+		undo, err := l.apply(name)
+		if err != nil {
+			return err
+		}
+		b.closers = append(b.closers, undo)
+	}
+	var err error
+	if b.port, err = net.InterfaceByName(name); err != nil {
+		return err
+	}
+	b.sender = func(s *sender) error { return s.send(b.port) }
+	if l.sealed {
+		child, err := startAttempt(ctx, cfg.Attempt, name)
+		if err != nil {
+			return err
+		}
+		b.closers = append(b.closers, child.close)
+		b.sender = child.try
+		if l.apply != nil && cfg.Load != nil {
+			stop, err := cfg.Load(name)
+			if err != nil {
+				return err
+			}
+			b.closers = append(b.closers, func() error { stop(); return nil })
+		}
+	}
+	return nil
+}
+
+// pair makes the two interfaces, the port with everything that makes a kernel talkative, and a ring at the far end.
+func (b *bench) pair(port, peer string) error {
+	if err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: port}, PeerName: peer}); err != nil {
+		return fmt.Errorf("make a pair of virtual interfaces: %w", err)
+	}
+	if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+peer+"/disable_ipv6", []byte("1"), 0); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	far, err := netlink.LinkByName(peer)
+	if err != nil {
+		return err
+	}
+	near, err := netlink.LinkByName(port)
+	if err != nil {
+		return err
+	}
+	for _, do := range []func() error{
+		func() error { return netlink.LinkSetUp(far) },
+		func() error { return netlink.LinkSetUp(near) },
+		func() error {
+			return netlink.AddrAdd(near, &netlink.Addr{IPNet: &net.IPNet{IP: portIP, Mask: net.CIDRMask(24, 32)}})
+		},
+		func() error { // so that only the first sender asks for an address
+			return netlink.NeighSet(&netlink.Neigh{LinkIndex: near.Attrs().Index, State: netlink.NUD_PERMANENT, IP: peerIP, HardwareAddr: far.Attrs().HardwareAddr})
+		},
+		func() error { return address6(near) },
+		func() error { return b.passXDP(far) },
+	} {
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	if b.far, err = ring.Open(ring.Config{Interface: peer, Blocks: 4, BlockSize: 1 << 16, Retire: 5, Idle: 60}); err != nil {
+		return err
+	}
+	b.closers = append(b.closers, b.far.Close)
+	return nil
+}
+
+// address6 gives the port an IPv6 address that may be used at once, where the kernel has IPv6.
+func address6(near netlink.Link) error {
+	if _, err := os.Stat("/proc/sys/net/ipv6"); err != nil {
+		return nil
+	}
+	addr := &netlink.Addr{IPNet: &net.IPNet{IP: net.ParseIP("fe80::99"), Mask: net.CIDRMask(64, 128)}, Flags: unix.IFA_F_NODAD}
+	return netlink.AddrAdd(near, addr)
+}
+
+// passXDP has the far end receive what is redirected into the port: a virtual interface does so with a program alone.
+func (b *bench) passXDP(far netlink.Link) error {
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.XDP, License: "GPL", Instructions: asm.Instructions{asm.Mov.Imm(asm.R0, 2), asm.Return()}})
+	if err != nil {
+		return err
+	}
+	b.closers = append(b.closers, program.Close)
+	attached, err := link.AttachXDP(link.XDPOptions{Program: program, Interface: far.Attrs().Index})
+	if err != nil {
+		return err
+	}
+	b.closers = append(b.closers, attached.Close)
+	return nil
+}
+
+// diode puts the port into one more namespace.
+func (b *bench) diode(port, outside string) error {
+	here, err := netns.Get()
+	if err != nil {
+		return err
+	}
+	defer here.Close()
+	in, err := netns.New()
+	if err != nil {
+		return err
+	}
+	b.closers = append(b.closers, in.Close)
+	if err := netns.Set(here); err != nil {
+		return err
+	}
+	if err := diode.Install(port, outside, in); err != nil {
+		return err
+	}
+	b.witness = func() (n uint64, err error) {
+		err = diode.Within(in, func() error { n, err = sent(port); return err })
+		return n, err
+	}
+	return nil
+}
+
+// sent is the interface's own count.
+func sent(name string) (uint64, error) {
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return 0, err
+	}
+	return l.Attrs().Statistics.TxPackets, nil
+}

@@ -1,0 +1,110 @@
+package verify
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/roje-ot/roje/sensor/capture/bench/frames"
+	"github.com/roje-ot/roje/sensor/passive"
+	"github.com/roje-ot/roje/testdata/need"
+)
+
+// The test binary is its own sealed process.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == "attempt" {
+		if err := Attempt(os.Args[2], os.Stdin, os.Stdout); errors.Is(err, passive.ErrCgo) {
+			fmt.Println("cgo")
+		} else if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// flooding lets frames arrive at the port for as long as the attempts last: more than the sealed process's small ring
+// can take.
+func flooding(arrived *atomic.Uint64) func(string) (func(), error) {
+	return func(port string) (func(), error) {
+		home, err := os.Open("/proc/thread-self/ns/net")
+		if err != nil {
+			return nil, err
+		}
+		stop, done, ready := make(chan struct{}), make(chan struct{}), make(chan error)
+		go func() {
+			defer close(done)
+			defer home.Close()
+			runtime.LockOSThread()
+			if err := unix.Setns(int(home.Fd()), unix.CLONE_NEWNET); err != nil {
+				ready <- err
+				return
+			}
+			source, err := frames.New(port, 128, 1)
+			ready <- err
+			if err != nil {
+				return
+			}
+			defer source.Close()
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				n, err := source.Send(20_000)
+				arrived.Add(n)
+				if err != nil {
+					return
+				}
+			}
+		}()
+		return func() { close(stop); <-done }, <-ready
+	}
+}
+
+// TestTable runs the whole table, and holds every cell to what capture.md's table measured: what a layer must stop does
+// not arrive, what goes around it does, and without a layer everything arrives.
+func TestTable(t *testing.T) {
+	need.Superuser(t)
+	var arrived atomic.Uint64
+	table, err := Run(t.Context(), Config{Attempt: []string{os.Args[0], "attempt"}, Load: flooding(&arrived)})
+	if err != nil && strings.Contains(err.Error(), `"cgo"`) {
+		t.Log("built with cgo, as the race detector needs: no process can be sealed")
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	if err := table.Write(&text); err != nil {
+		t.Fatal(err)
+	}
+	t.Log("\n" + text.String())
+	broken, unproven := table.Failures()
+	for _, c := range append(broken, unproven...) {
+		t.Errorf("%s, %s: %d arrived, %d sent, %v", c.Sender, c.Layer, c.Arrived, c.Sent, c.Err)
+	}
+	for i, c := range table.Cells {
+		s := &senders[i/len(layers)]
+		if c.Asked && !c.Must && c.Err == nil && (c.Arrived != each && !s.kernel || c.Arrived == 0) {
+			t.Errorf("%s passes %s, and %d arrived", c.Sender, c.Layer, c.Arrived)
+		}
+		if c.Layer == "all of them" && c.Sent != 0 {
+			t.Errorf("%s, all layers: the port has sent %d frames", c.Sender, c.Sent)
+		}
+		if c.Layer == "nothing" && c.Sent == 0 {
+			t.Errorf("%s: the port's own count did not see it", c.Sender)
+		}
+	}
+	if arrived.Load() == 0 {
+		t.Error("no frame arrived while the attempts were made")
+	}
+}
