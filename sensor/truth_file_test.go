@@ -123,7 +123,7 @@ func (f *truthFile) protocols() map[string]bool {
 }
 
 // readTruth returns the folder of the corpus' captures and what is known of each.
-func readTruth(t *testing.T) (dir string, files []truthFile) {
+func readTruth(t testing.TB) (dir string, files []truthFile) {
 	t.Helper()
 	dir = need.Corpus(t)
 	text, err := os.ReadFile(filepath.Join(dir, "truth.json"))
