@@ -78,17 +78,18 @@ func (s *stack) run(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.argv[0], append(slices.Clone(s.argv[1:]), strconv.Itoa(port), strconv.Itoa(r.port()))...)
+	cmd.Env = append(os.Environ(), "TZ=UTC") // what a stack shows as local time
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	r.close()
-	if err != nil {
-		t.Fatalf("%s: %v\n%s\n%s", s.name, err, &stderr, tail(out))
-	}
 	if keep := os.Getenv("ROJE_INTEROP_KEEP"); keep != "" { // a folder, to look at what a stack reports
 		if err := os.WriteFile(keep+"/"+s.name+".jsonl", out, 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err != nil {
+		t.Fatalf("%s: %v\n%s\n%s", s.name, err, &stderr, tail(out))
 	}
 	theirs := read(t, out)
 	if s.report != nil {

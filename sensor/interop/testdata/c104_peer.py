@@ -120,10 +120,10 @@ def flags(names):
 def infos():
     """Per monitored type: what its information objects are set to."""
     q = lambda i: QUALITIES[i % len(QUALITIES)]
-    plain = lambda i: Q(0) if not i else Q.Invalid
+    plain = lambda i: Q() if not i else Q.Invalid
     single = lambda at: [c104.SingleInfo(on=i % 2 == 1, quality=plain(i // 2), recorded_at=at(i)) for i in range(4)]
     double = lambda at: [c104.DoubleInfo(state=s, quality=q(2 + i), recorded_at=at(i)) for i, s in enumerate(c104.Double.__members__.values())]
-    step = lambda at: [c104.StepInfo(position=c104.Int7(v), transient=v % 2 == 1, quality=q(i), recorded_at=at(i)) for i, v in enumerate((-64, -1, 0, 5, 63))]
+    step = lambda at: [c104.StepInfo(c104.Int7(v), v % 2 == 1, quality=q(i), recorded_at=at(i)) for i, v in enumerate((-64, -1, 0, 5, 63))]
     bits = lambda at: [c104.BinaryInfo(blob=c104.Byte32(bytes.fromhex(h)), quality=q(i), recorded_at=at(i)) for i, h in enumerate(("12345678", "00000001", "80000000", "ffffffff"))]
     norm = lambda at: [c104.NormalizedInfo(actual=c104.NormalizedFloat(v), quality=q(i), recorded_at=at(i)) for i, v in enumerate((-1.0, -0.3, 0.0, 0.5, 0.75))]
     scaled = lambda at: [c104.ScaledInfo(actual=c104.Int16(v), quality=q(i), recorded_at=at(i)) for i, v in enumerate((-32768, -300, 0, 1, 32767))]
@@ -138,7 +138,7 @@ def infos():
     yield T.M_PS_NA_1, [c104.StatusAndChanged(status=c104.PackedSingle.I0 | c104.PackedSingle.I5 | c104.PackedSingle.I15, changed=c104.PackedSingle.I1 | c104.PackedSingle.I8, quality=q(i)) for i in range(3)]
     yield T.M_EP_TD_1, [c104.ProtectionEventInfo(state=s, elapsed_ms=c104.UInt16(i * 21000), quality=Q.ElapsedTimeInvalid if i == 1 else q(1 + i) if i > 1 else Q(), recorded_at=tag(i)) for i, s in enumerate(c104.EventState.__members__.values())]
     yield T.M_EP_TE_1, [c104.ProtectionStartInfo(events=e, relay_duration_ms=c104.UInt16(i * 9000), quality=Q.ElapsedTimeInvalid if i % 2 else Q(), recorded_at=tag(i)) for i, e in enumerate(flags(c104.StartEvents))]
-    yield T.M_EP_TF_1, [c104.ProtectionCircuitInfo(circuits=e, relay_operating_ms=c104.UInt16(i * 9000), quality=Q.ElapsedTimeInvalid if i % 2 else Q(), recorded_at=tag(i)) for i, e in enumerate(flags(c104.OutputCircuits))]
+    yield T.M_EP_TF_1, [c104.ProtectionCircuitInfo(e, c104.UInt16(i * 9000), quality=Q.ElapsedTimeInvalid if i % 2 else Q(), recorded_at=tag(i)) for i, e in enumerate(flags(c104.OutputCircuits))]
 
 
 def commands():
@@ -158,7 +158,7 @@ def commands():
 
 def main():
     server = c104.Server(ip="127.0.0.1", port=SERVER, tick_rate_ms=50, select_timeout_ms=5000)
-    client = c104.Client(tick_rate_ms=50, command_timeout_ms=2000)
+    client = c104.Client(tick_rate_ms=50, command_timeout_ms=500)
     client.originator_address = 42
     connection = client.add_connection("127.0.0.1", CLIENT, init=c104.Init.NONE)
     for s, parameters in ((server, server.protocol_parameters), (client, connection.protocol_parameters)):
@@ -203,9 +203,11 @@ def main():
     for _ in range(200):
         if connection.state == c104.ConnectionState.OPEN:
             break
+        if connection.state == c104.ConnectionState.OPEN_MUTED:
+            connection.unmute()
         time.sleep(0.05)
     else:
-        sys.exit("no connection")
+        sys.exit(f"no connection: {connection.state}")
     near.signal_initialized(c104.Coi.REMOTE_RESET)
     for p in points:
         p.transmit(c104.Cot.SPONTANEOUS)
@@ -226,11 +228,12 @@ def main():
     for point, values in orders:
         for info in values:
             point.info = info
-            say("client.results", type=int(point.type), ioa=point.io_address, ok=point.transmit(c104.Cot.ACTIVATION))
+            if not point.transmit(c104.Cot.ACTIVATION):
+                time.sleep(0.12)  # its server ends a refused command a tick later, and with it whatever is selected then
     for on in (True, False):
         related.info = c104.SingleCmd(on=on)
-        say("client.results", type=int(related.type), ioa=6, ok=related.transmit(c104.Cot.ACTIVATION))
-    say("client.results", type=int(stranger.type), ioa=7, ok=stranger.transmit(c104.Cot.ACTIVATION))
+        related.transmit(c104.Cot.ACTIVATION)
+    stranger.transmit(c104.Cot.ACTIVATION)
     connection.mute()
     time.sleep(1.6)  # longer than t3, which cannot be less than a second
     connection.unmute()
