@@ -173,7 +173,7 @@ func (w *wire) send(dst, src uint16, fragment []byte) error {
 // receive returns the next whole application fragment; it answers link frames itself. Zero until: for ever.
 func (w *wire) receive(until time.Time) (fragment []byte, dst, src uint16, err error) {
 	for {
-		b, err := w.line.Frame(split, until)
+		b, err := w.line.Frame(split, station.By(until))
 		if err != nil {
 			return nil, 0, 0, err
 		}

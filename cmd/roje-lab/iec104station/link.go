@@ -139,7 +139,7 @@ func (l *link) acknowledged(nr uint16) error {
 // os.ErrDeadlineExceeded at until (zero: never). Acknowledgement and test frames it sees to itself.
 func (l *link) receive(until time.Time) (*ASDU, byte, error) {
 	for {
-		b, err := l.line.Frame(split, l.next(until))
+		b, err := l.line.Frame(split, func() time.Time { return l.next(until) })
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			if err := l.timers(); err != nil {
 				return nil, 0, err

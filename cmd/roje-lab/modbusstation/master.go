@@ -54,7 +54,7 @@ func (m *Master) Send(adu []byte) ([]byte, error) {
 	if _, err := m.line.Write(adu); err != nil {
 		return nil, err
 	}
-	return m.line.Frame(split, m.line.Clock.Now().Add(m.Timeout))
+	return m.line.Frame(split, station.By(m.line.Clock.Now().Add(m.Timeout)))
 }
 
 // Ask sends any function code with any data, as goburrow has no call for all of them, and returns the response's data.
@@ -106,7 +106,7 @@ func (m *Master) Count(codes ...byte) {
 // Skip reads n responses to what Raw sent.
 func (m *Master) Skip(n int) error {
 	for range n {
-		if _, err := m.line.Frame(split, m.line.Clock.Now().Add(m.Timeout)); err != nil {
+		if _, err := m.line.Frame(split, station.By(m.line.Clock.Now().Add(m.Timeout))); err != nil {
 			return err
 		}
 	}

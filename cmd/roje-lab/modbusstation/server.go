@@ -35,7 +35,7 @@ func (s *Server) Serve(conn net.Conn) error {
 	defer conn.Close()
 	line := &station.Line{Conn: conn, Clock: s.Clock}
 	for {
-		adu, err := line.Frame(split, time.Time{})
+		adu, err := line.Frame(split, station.By(time.Time{}))
 		if err != nil {
 			return err
 		}

@@ -44,28 +44,45 @@ func diagnose(u *Unit, b []byte) ([]byte, byte) {
 	return nil, illegalValue
 }
 
-// readRecord answers one sub-request (§6.14): reference type 6, file 1.
+// readRecord answers the sub-requests (§6.14): reference type 6, file 1.
 func readRecord(u *Unit, b []byte) ([]byte, byte) {
-	at, n := int(binary.BigEndian.Uint16(b[4:])), int(binary.BigEndian.Uint16(b[6:]))
-	if b[0] < 7 || b[1] != 6 || n > 120 {
+	if b[0] < 7 || int(b[0]) != len(b)-1 || b[0]%7 != 0 {
 		return nil, illegalValue
 	}
-	if binary.BigEndian.Uint16(b[2:]) != 1 || at+n > len(u.Records) {
-		return nil, illegalAddress
+	out := []byte{0}
+	for b = b[1:]; len(b) > 0; b = b[7:] {
+		at, n := int(binary.BigEndian.Uint16(b[3:])), int(binary.BigEndian.Uint16(b[5:]))
+		if b[0] != 6 || len(out)+2+2*n > 246 {
+			return nil, illegalValue
+		}
+		if binary.BigEndian.Uint16(b[1:]) != 1 || at+n > len(u.Records) {
+			return nil, illegalAddress
+		}
+		out = append(append(out, byte(2*n+1), 6), words(u.Records[at:at+n]...)...)
 	}
-	return append([]byte{byte(2*n + 2), byte(2*n + 1), 6}, words(u.Records[at:at+n]...)...), 0
+	out[0] = byte(len(out) - 1)
+	return out, 0
 }
 
-// writeRecord does one sub-request (§6.15) and echoes it.
+// writeRecord does the sub-requests (§6.15) and echoes them.
 func writeRecord(u *Unit, b []byte) ([]byte, byte) {
-	at, n := int(binary.BigEndian.Uint16(b[4:])), int(binary.BigEndian.Uint16(b[6:]))
-	if b[1] != 6 || len(b) != 8+2*n {
+	if int(b[0]) != len(b)-1 {
 		return nil, illegalValue
 	}
-	if binary.BigEndian.Uint16(b[2:]) != 1 || at+n > len(u.Records) {
-		return nil, illegalAddress
+	for rest := b[1:]; len(rest) > 0; {
+		if len(rest) < 7 {
+			return nil, illegalValue
+		}
+		at, n := int(binary.BigEndian.Uint16(rest[3:])), int(binary.BigEndian.Uint16(rest[5:]))
+		if rest[0] != 6 || len(rest) < 7+2*n {
+			return nil, illegalValue
+		}
+		if binary.BigEndian.Uint16(rest[1:]) != 1 || at+n > len(u.Records) {
+			return nil, illegalAddress
+		}
+		store(u.Records[at:at+n], rest[7:])
+		rest = rest[7+2*n:]
 	}
-	store(u.Records[at:at+n], b[8:])
 	return b, 0
 }
 

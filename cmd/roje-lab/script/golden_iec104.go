@@ -60,6 +60,9 @@ var samples = []struct {
 	{39, []byte{0x0f, 0x02, 0x2c, 1}, 7}, {40, []byte{0x07, 0x00, 0x2c, 1}, 7},
 }
 
+// together is the cause with which a sequence of a type is sent, where the type has sequences.
+var together = map[byte]byte{1: 20, 3: 20, 5: 20, 7: 20, 9: 1, 11: 1, 13: 1, 15: 37, 20: 20, 21: 1}
+
 // iec104Monitor makes the station report each type: one object, two with addresses of their own, and a sequence.
 func iec104Monitor(s *Stage, m *iec104station.Session, o *iec104station.Outstation) error {
 	h := s.host("scada-a")
@@ -70,9 +73,11 @@ func iec104Monitor(s *Stage, m *iec104station.Session, o *iec104station.Outstati
 		}
 		base := uint32(e.kind) * 100
 		o.Report(e.kind, iec104station.Spontaneous, false, object(base))
-		o.Report(e.kind, iec104station.Background, false, object(base+1), object(base+5))
-		if e.tag == 0 { // a sequence has no time tags (IEC 60870-5-101 clause 7.2.2.1)
-			o.Report(e.kind, iec104station.Periodic, true, object(base+10), object(base+11), object(base+12))
+		if alone := e.kind == 18 || e.kind == 19 || e.kind == 39 || e.kind == 40; !alone { // packed events: one object each
+			o.Report(e.kind, iec104station.Spontaneous, false, object(base+1), object(base+5))
+		}
+		if cause := together[e.kind]; cause != 0 {
+			o.Report(e.kind, cause, true, object(base+10), object(base+11), object(base+12))
 		}
 		if err := m.Run(h.Now().Add(time.Second)); err != nil {
 			return err
@@ -153,8 +158,10 @@ func parameter(m *iec104station.Session, kind byte, ioa uint32, data ...byte) er
 }
 
 func iec104Mirrors(s *Stage, m *iec104station.Session, o *iec104station.Outstation) error {
+	now := s.host("scada-a").Now()
+	hourAgo := iec104station.TimeTag(now.Add(-time.Hour), 7)
 	for _, a := range []*iec104station.ASDU{
-		{Type: 127, Cause: iec104station.Requested, Objects: []iec104station.Object{{Data: append([]byte{1, 0}, make([]byte, 14)...)}}},
+		{Type: 127, Cause: iec104station.Requested, Objects: []iec104station.Object{{Data: append([]byte{1, 0}, append(hourAgo, iec104station.TimeTag(now, 7)...)...)}}},
 		{Type: 45, Cause: iec104station.Spontaneous, Objects: []iec104station.Object{{IOA: cmdProtection, Data: []byte{1}}}},
 		{Type: 45, Cause: iec104station.Activation, CA: 77, Objects: []iec104station.Object{{IOA: cmdProtection, Data: []byte{1}}}},
 		{Type: 45, Cause: iec104station.Activation, Objects: []iec104station.Object{{IOA: 9999, Data: []byte{1}}}},

@@ -49,9 +49,10 @@ func modbusFunctions(m *modbusstation.Master) error {
 			_, err := m.ReadWriteMultipleRegisters(0, 6, 14, 3, []byte{0, 255, 0, 255, 0, 255})
 			return err
 		},
-		ask(m, 24, 0, 0),                   // goburrow's own ReadFIFOQueue refuses a right answer
-		ask(m, 20, 7, 6, 0, 1, 0, 4, 0, 2), // file 1, records 4 and 5
-		ask(m, 21, 11, 6, 0, 1, 0, 7, 0, 2, 0x06, 0xaf, 0x04, 0xbe),
+		ask(m, 24, 0, 0),                                         // goburrow's own ReadFIFOQueue refuses a right answer
+		ask(m, 20, 7, 6, 0, 1, 0, 4, 0, 5),                       // file 1, five registers from 4
+		ask(m, 20, 14, 6, 0, 1, 0, 1, 0, 2, 6, 0, 1, 0, 9, 0, 2), // two at once
+		ask(m, 21, 13, 6, 0, 1, 0, 7, 0, 3, 0x06, 0xaf, 0x04, 0xbe, 0x10, 0x0d),
 		ask(m, 17), ask(m, 7))
 }
 

@@ -60,6 +60,12 @@ func (l *Line) Every(first time.Time, period time.Duration, do Job) {
 	})
 }
 
+// Deadline says when a read ends; it is asked again after each job, which may have moved it. Zero is never.
+type Deadline func() time.Time
+
+// By is a deadline that does not move.
+func By(t time.Time) Deadline { return func() time.Time { return t } }
+
 // due takes the next job that is due, or sets the read deadline to the earlier of until and the next one.
 func (l *Line) due(until time.Time) Job {
 	l.mu.Lock()
@@ -76,9 +82,10 @@ func (l *Line) due(until time.Time) Job {
 	return nil
 }
 
-// read fills p, doing what is due before; it fails with os.ErrDeadlineExceeded at until (zero: never).
-func (l *Line) read(p []byte, until time.Time) (int, error) {
+// read fills p, doing what is due before; it fails with os.ErrDeadlineExceeded at the deadline.
+func (l *Line) read(p []byte, deadline Deadline) (int, error) {
 	for {
+		until := deadline()
 		if do := l.due(until); do != nil {
 			l.busy = true
 			err := do()
@@ -102,7 +109,7 @@ func (l *Line) read(p []byte, until time.Time) (int, error) {
 type Split func(b []byte) (int, error)
 
 // Frame reads the next frame; it is the caller's until the next call.
-func (l *Line) Frame(split Split, until time.Time) ([]byte, error) {
+func (l *Line) Frame(split Split, until Deadline) ([]byte, error) {
 	for {
 		n, err := split(l.rest)
 		if err != nil {
@@ -124,7 +131,7 @@ func (l *Line) Frame(split Split, until time.Time) ([]byte, error) {
 
 // Idle lets the agenda run until t without expecting a frame.
 func (l *Line) Idle(t time.Time) error {
-	_, err := l.read(make([]byte, 2048), t)
+	_, err := l.read(make([]byte, 2048), By(t))
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return nil
 	}

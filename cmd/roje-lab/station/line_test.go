@@ -36,11 +36,11 @@ func TestFrame(t *testing.T) {
 			}
 		}()
 		for _, want := range []string{"one\n", "two\n", "three\n"} {
-			if got, err := l.Frame(lines, time.Time{}); err != nil || string(got) != want {
+			if got, err := l.Frame(lines, By(time.Time{})); err != nil || string(got) != want {
 				t.Errorf("got %q, %v; want %q", got, err, want)
 			}
 		}
-		if _, err := l.Frame(lines, time.Time{}); err == nil || errors.Is(err, io.EOF) {
+		if _, err := l.Frame(lines, By(time.Time{})); err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("a broken frame gives %v", err)
 		}
 	})
@@ -58,7 +58,7 @@ func TestAgenda(t *testing.T) {
 		}
 		l.At(begin.Add(3*time.Second), note("c"))
 		l.At(begin.Add(time.Second), func() error {
-			_, err := l.Frame(lines, time.Now().Add(5*time.Second)) // waits past b
+			_, err := l.Frame(lines, By(time.Now().Add(5*time.Second))) // waits past b
 			if !errors.Is(err, os.ErrDeadlineExceeded) {
 				return err
 			}
@@ -86,8 +86,23 @@ func TestJobEnds(t *testing.T) {
 		l := &Line{Conn: near, Clock: wall{}}
 		enough := errors.New("enough")
 		l.At(time.Now().Add(time.Second), func() error { return enough })
-		if _, err := l.Frame(lines, time.Time{}); !errors.Is(err, enough) {
+		if _, err := l.Frame(lines, By(time.Time{})); !errors.Is(err, enough) {
 			t.Errorf("got %v, want the job's error", err)
+		}
+	})
+}
+
+// TestDeadlineMoves holds that a read asks again for its deadline after a job, which may have brought it nearer.
+func TestDeadlineMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, _ := net.Pipe()
+		l := &Line{Conn: near, Clock: wall{}}
+		begin := time.Now()
+		until := begin.Add(time.Hour)
+		l.At(begin.Add(time.Second), func() error { until = begin.Add(3 * time.Second); return nil })
+		_, err := l.Frame(lines, func() time.Time { return until })
+		if took := time.Since(begin); !errors.Is(err, os.ErrDeadlineExceeded) || took != 3*time.Second {
+			t.Errorf("got %v after %v, want the deadline after 3s", err, took)
 		}
 	})
 }
