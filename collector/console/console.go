@@ -23,6 +23,7 @@ import (
 	"github.com/roje-ot/roje/collector/account"
 	"github.com/roje-ot/roje/collector/share"
 	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/rules/attack"
 )
 
 //go:generate go run ./generate
@@ -146,7 +147,7 @@ func parsePages() map[string]*template.Template {
 	functions := template.FuncMap{
 		"utc":       func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 		"iso":       func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
-		"technique": share.TechniqueName,
+		"technique": attack.Name,
 		"page":      share.TechniqueURL,
 		"point":     share.PointWords,
 		"label":     share.Label,

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/rules/attack"
 )
 
 // published is when the objects that say nothing of an alert came to be (the collector's identity, indicators, attack
@@ -88,7 +89,7 @@ func (b *bundle) rule() string {
 	}, a.Rule)
 	for _, id := range a.Techniques {
 		pattern := b.standing("attack-pattern", Object{
-			"name": TechniqueName(id),
+			"name": attack.Name(id),
 			"external_references": []Object{
 				{"source_name": "mitre-attack", "external_id": id, "url": TechniqueURL(id)},
 			},

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/attack"
 )
 
 // icsExtension names the property extension of network-traffic that carries what the message said.
@@ -84,7 +85,7 @@ func Words(a *rules.Alert) string {
 	number("Severity", a.Severity)
 	line("Rule", a.Rule)
 	for _, id := range a.Techniques {
-		line("Technique", id+" "+TechniqueName(id))
+		line("Technique", id+" "+attack.Name(id))
 	}
 	line("First seen", instant(a.First))
 	line("Last seen", instant(a.Last))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/protocols/catalog"
+	"github.com/roje-ot/roje/rules/attack"
 	"github.com/roje-ot/roje/rules/lang"
 	"github.com/roje-ot/roje/rules/pack"
 )
@@ -139,11 +140,7 @@ func rulePage(set []*lang.Rule) string {
 func techniques(r *lang.Rule) string {
 	var list []string
 	for _, id := range r.Techniques {
-		name := id
-		if t, ok := lang.TechniqueByID(id); ok {
-			name = id + " " + t.Name
-		}
-		list = append(list, name)
+		list = append(list, id+" "+attack.Name(id))
 	}
 	return strings.Join(list, ", ")
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/attack"
 )
 
 var idRE = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*$`)
@@ -100,7 +101,7 @@ func (r *reader) plain(root *yaml.Node) bool {
 }
 
 func (r *reader) technique(n *yaml.Node, rule *Rule) {
-	if _, ok := TechniqueByID(n.Value); !ok {
+	if _, ok := attack.ByID(n.Value); !ok {
 		r.errorf(n, techniqueHint(n.Value), "unknown technique %q", n.Value)
 		return
 	}
