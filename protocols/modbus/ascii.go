@@ -63,8 +63,11 @@ func tryASCII(b []byte, i int, delimiter byte, last bool) verdict {
 }
 
 // followASCII judges b, which begins where a frame ended; a wrong LRC is forgiven.
-func followASCII(b []byte, delimiter byte) verdict {
+func followASCII(b []byte, delimiter byte, last bool) verdict {
 	v, _ := frontASCII(b, delimiter)
+	if v.state == pending && last {
+		return verdict{state: no, end: len(b)}
+	}
 	return v
 }
 

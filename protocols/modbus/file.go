@@ -17,6 +17,9 @@ const (
 	mostRecord    = 9999 // the last record of a file
 	leastFileAsk  = 7    // byte counts of functions 20 and 21
 	mostFileAsk   = 245
+	// The specification's table gives the request's least count to the response too, but a response that carries one
+	// register is 4 bytes: length, reference type, and the register.
+	leastFileTell = 4
 	leastFileData = 9
 	mostFileData  = 251
 )
@@ -72,7 +75,7 @@ func (d *decoder) askFile(m *protocols.Message) {
 
 // tellFile decodes the response of function 20. A sub-response's length counts the reference type behind it.
 func (d *decoder) tellFile(m *protocols.Message) {
-	d.fileCount(m, leastFileAsk, mostFileAsk)
+	d.fileCount(m, leastFileTell, mostFileAsk)
 	if d.now == nil {
 		d.detail.data = d.c.Rest()
 		return

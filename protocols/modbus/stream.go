@@ -87,7 +87,7 @@ func (d *decoder) follow(s *stream, b []byte, last bool) verdict {
 	case rtu:
 		return followRTU(b, last)
 	case ascii:
-		return followASCII(b, d.delimiter)
+		return followASCII(b, d.delimiter, last)
 	}
 	return followMBAP(b, last)
 }
