@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/collector/store/book"
 	"github.com/roje-ot/roje/collector/store/storetest"
 	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/testdata/need"
@@ -150,12 +151,12 @@ func TestPagesUseAnIndex(t *testing.T) {
 		"all": {}, "by time": {Order: store.ByTime}, "rule": {Rule: "a"}, "sensor": {Sensor: "a"}, "one status": {Status: []store.Status{store.New}},
 		"incident": {Incident: "a"}, "released": {Released: &yes}, "text": {Text: "a"}, "severities": {MinSeverity: 3},
 	} {
-		w, err := pick(sc, &f)
+		query, args, err := book.AlertPage(db.Dialect(), sc, f)
 		if err != nil {
 			t.Fatal(err)
 		}
-		rows, err := list(t.Context(), db.read, "EXPLAIN QUERY PLAN SELECT id FROM alerts "+w.String()+" ORDER BY "+orders[f.Order].by+" LIMIT 50", w.args,
-			func(scan scan) (step string, err error) {
+		rows, err := book.List(t.Context(), db.Reader(sc), "EXPLAIN QUERY PLAN "+query, args,
+			func(scan func(into ...any) error) (step string, err error) {
 				var skip int
 				return step, scan(&skip, &skip, &skip, &step)
 			})
@@ -197,7 +198,7 @@ func BenchmarkIngest(b *testing.B) {
 			in := alerts(next, size, batch.Hash{})
 			err := db.change(func(t *tx) error {
 				for _, r := range in.Records {
-					_, err := t.exec(`INSERT INTO alerts (operator, id, arrived, updated, sensor, rule, severity, first, last, count, proto, client, server, title, incident,
+					_, err := t.Exec(`INSERT INTO alerts (operator, id, arrived, updated, sensor, rule, severity, first, last, count, proto, client, server, title, incident,
 						status, status_by, tlp, body) VALUES ('north', ?, ?, 1, 's1', ?, ?, ?, ?, 1, 'modbus', ?, '10.0.1.1:502', ?, '', 'new', '', '', ?)`,
 						fmt.Sprintf("alert-%08d", r.Seq), int64(r.Seq), fmt.Sprintf("modbus-write-%d", r.Seq%40), 1+r.Seq%3, storetest.Start.UnixNano(),
 						storetest.Start.UnixNano()+int64(r.Seq%60)*60e9, fmt.Sprintf("10.0.0.%d:40000", r.Seq%250),

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/collector/store/book"
+	"github.com/roje-ot/roje/collector/store/news"
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/rules/batch"
 )
@@ -25,19 +27,19 @@ func (db *DB) Ingest(ctx context.Context, s store.Scope, sensor string, batches 
 	if err := ctx.Err(); err != nil {
 		return got, err
 	}
-	read := make([][]reading, len(batches))
+	read := make([][]book.Reading, len(batches))
 	for i := range batches {
-		read[i] = readAlerts(batches[i].Records)
+		read[i] = book.ReadAlerts(batches[i].Records)
 	}
 	err := db.change(func(t *tx) error {
 		got = store.Receipt{Ack: map[batch.Lane]uint64{}}
 		for i := range batches {
-			in := intake{tx: t, Batch: &batches[i], read: read[i], operator: s.Operator(), sensor: sensor, received: nanos(received)}
+			in := intake{tx: t, Batch: &batches[i], read: read[i], operator: s.Operator(), sensor: sensor, received: book.Nanos(received)}
 			if err := in.take(&got); err != nil {
 				return fmt.Errorf("%s records %d to %d: %w", in.Lane, in.From, in.To, err)
 			}
 		}
-		_, err := t.exec(`UPDATE sensors SET seen = max(coalesce(seen, 0), ?) WHERE operator = ? AND id = ?`, nanos(received), s.Operator(), sensor)
+		_, err := t.Exec(`UPDATE sensors SET seen = max(coalesce(seen, 0), ?) WHERE operator = ? AND id = ?`, book.Nanos(received), s.Operator(), sensor)
 		return err
 	})
 	if err != nil {
@@ -46,33 +48,11 @@ func (db *DB) Ingest(ctx context.Context, s store.Scope, sensor string, batches 
 	return got, nil
 }
 
-// A reading is what the body of an alert's record says. Bodies are read before the writer's turn, as that takes a third of
-// the time (2026-11).
-type reading struct {
-	alert rules.Alert
-	err   error
-}
-
-func readAlerts(records []batch.Record) []reading {
-	read := make([]reading, len(records))
-	for i := range records {
-		if records[i].Kind != batch.KindAlert {
-			continue
-		}
-		a := &read[i]
-		a.err = json.Unmarshal(records[i].Body, &a.alert)
-		if a.err == nil && (a.alert.ID == "" || len(a.alert.ID) > 200) {
-			a.err = errors.New("no id, or too long a one")
-		}
-	}
-	return read
-}
-
 // An intake takes one batch into its stream.
 type intake struct {
 	*tx
 	*store.Batch
-	read             []reading // by record
+	read             []book.Reading // by record
 	operator, sensor string
 	received         int64
 	made             int // alerts that are new
@@ -105,7 +85,7 @@ func (in *intake) take(got *store.Receipt) error {
 				}
 			}
 		}
-		if _, err := in.exec(`UPDATE sensors SET alerts = alerts + ? WHERE operator = ? AND id = ?`, in.made, in.operator, in.sensor); err != nil {
+		if _, err := in.Exec(`UPDATE sensors SET alerts = alerts + ? WHERE operator = ? AND id = ?`, in.made, in.operator, in.sensor); err != nil {
 			return err
 		}
 		if err := in.advance(high, head); err != nil {
@@ -122,7 +102,7 @@ func (in *intake) stream() (high uint64, head batch.Hash, err error) {
 	var hash []byte
 	err = in.row(`SELECT high, head FROM streams WHERE operator = ? AND sensor = ? AND epoch = ? AND lane = ?`, in.key(), &high, &hash)
 	if errors.Is(err, sql.ErrNoRows) {
-		_, err = in.exec(`INSERT INTO streams (operator, sensor, epoch, lane, high, head, breaks, offset_ns) VALUES (?, ?, ?, ?, ?, ?, 0, 0)`,
+		_, err = in.Exec(`INSERT INTO streams (operator, sensor, epoch, lane, high, head, breaks, offset_ns) VALUES (?, ?, ?, ?, ?, ?, 0, 0)`,
 			in.key(in.Base-1, head[:])...)
 		return in.Base - 1, head, err
 	}
@@ -167,7 +147,7 @@ func (in *intake) fresh(high uint64) (func(seq uint64) bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := in.exec(`DELETE FROM gaps WHERE operator = ? AND sensor = ? AND epoch = ? AND lane = ? AND lo = ?`, in.key(lo)...); err != nil {
+		if _, err := in.Exec(`DELETE FROM gaps WHERE operator = ? AND sensor = ? AND epoch = ? AND lane = ? AND lo = ?`, in.key(lo)...); err != nil {
 			return nil, err
 		}
 		if lo < in.From {
@@ -197,13 +177,13 @@ func (in *intake) fresh(high uint64) (func(seq uint64) bool, error) {
 }
 
 func (in *intake) gap(lo, hi uint64) error {
-	_, err := in.exec(`INSERT INTO gaps (operator, sensor, epoch, lane, lo, hi) VALUES (?, ?, ?, ?, ?, ?)`, in.key(lo, hi)...)
+	_, err := in.Exec(`INSERT INTO gaps (operator, sensor, epoch, lane, lo, hi) VALUES (?, ?, ?, ?, ?, ?)`, in.key(lo, hi)...)
 	return err
 }
 
 // advance records the envelope and, if it is the newest, makes it the stream's head.
 func (in *intake) advance(high uint64, head batch.Hash) error {
-	_, err := in.exec(`INSERT INTO envelopes (operator, sensor, epoch, lane, hi, lo, hash, received) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+	_, err := in.Exec(`INSERT INTO envelopes (operator, sensor, epoch, lane, hi, lo, hash, received) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		in.key(in.To, in.From, in.Hash[:], in.received)...)
 	if err != nil || in.To <= high {
 		return err
@@ -212,8 +192,8 @@ func (in *intake) advance(high uint64, head batch.Hash) error {
 	if in.Prev != head {
 		broken = 1
 	}
-	_, err = in.exec(`UPDATE streams SET high = ?5, head = ?6, breaks = breaks + ?7, offset_ns = ?8 WHERE operator = ?1 AND sensor = ?2 AND epoch = ?3 AND lane = ?4`,
-		in.key(in.To, in.Hash[:], broken, in.received-nanos(in.Sealed))...)
+	_, err = in.Exec(`UPDATE streams SET high = ?5, head = ?6, breaks = breaks + ?7, offset_ns = ?8 WHERE operator = ?1 AND sensor = ?2 AND epoch = ?3 AND lane = ?4`,
+		in.key(in.To, in.Hash[:], broken, in.received-book.Nanos(in.Sealed))...)
 	return err
 }
 
@@ -240,22 +220,22 @@ func (in *intake) wanted(got *store.Receipt) error {
 
 // keep stores one new record by its kind. A record that cannot be read is kept as it is: a sensor must never be stuck
 // on one that its collector does not understand.
-func (in *intake) keep(r *batch.Record, read *reading) error {
+func (in *intake) keep(r *batch.Record, read *book.Reading) error {
 	switch r.Kind {
 	case batch.KindAlert:
-		if read.err != nil {
-			return in.record(r, read.err.Error())
+		if read.Err != nil {
+			return in.record(r, read.Err.Error())
 		}
-		return in.alert(&read.alert, r.Body)
+		return in.alert(&read.Alert, r.Body)
 	case batch.KindHealth:
-		_, err := in.exec(`UPDATE sensors SET health = ? WHERE operator = ? AND id = ?`, []byte(r.Body), in.operator, in.sensor)
+		_, err := in.Exec(`UPDATE sensors SET health = ? WHERE operator = ? AND id = ?`, []byte(r.Body), in.operator, in.sensor)
 		return err
 	case batch.KindLoss:
 		var loss batch.Loss
 		if err := json.Unmarshal(r.Body, &loss); err != nil {
 			return in.record(r, err.Error())
 		}
-		if _, err := in.exec(`UPDATE sensors SET lost = lost + ? WHERE operator = ? AND id = ?`, int64(loss.Count), in.operator, in.sensor); err != nil {
+		if _, err := in.Exec(`UPDATE sensors SET lost = lost + ? WHERE operator = ? AND id = ?`, int64(loss.Count), in.operator, in.sensor); err != nil {
 			return err
 		}
 	}
@@ -263,11 +243,11 @@ func (in *intake) keep(r *batch.Record, read *reading) error {
 }
 
 func (in *intake) record(r *batch.Record, fault string) error {
-	n, err := in.count(in.operator, "record", 0)
+	n, err := in.Count(in.operator, "record", 0)
 	if err != nil {
 		return err
 	}
-	_, err = in.exec(`INSERT INTO records (operator, n, sensor, epoch, lane, seq, kind, received, fault, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+	_, err = in.Exec(`INSERT INTO records (operator, n, sensor, epoch, lane, seq, kind, received, fault, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		in.operator, n, in.sensor, in.Epoch, in.Lane, r.Seq, r.Kind, in.received, fault, []byte(r.Body))
 	return err
 }
@@ -275,7 +255,7 @@ func (in *intake) record(r *batch.Record, fault string) error {
 // alert makes an alert or brings it up to date. Two sensors may give the same id to what each of them saw; the second
 // one's is then kept under the id with its name.
 func (in *intake) alert(a *rules.Alert, body []byte) error {
-	arrived, err := in.count(in.operator, "arrived", in.received)
+	arrived, err := in.Count(in.operator, "arrived", in.received)
 	if err != nil {
 		return err
 	}
@@ -304,7 +284,7 @@ func (in *intake) alert(a *rules.Alert, body []byte) error {
 		// a lower count is an older word of it, which came by a slower lane
 		err := in.row(`UPDATE alerts SET updated = ?, rule = ?, severity = ?, first = ?, last = ?, count = ?, proto = ?, client = ?, server = ?, title = ?,
 			incident = ?, body = ? WHERE operator = ? AND id = ? AND count <= ? RETURNING arrived`, []any{
-			in.received, a.Rule, int(a.Severity), nanos(a.First), nanos(a.Last), int64(a.Count), a.Proto, a.Client, a.Server, a.Title,
+			in.received, a.Rule, int(a.Severity), book.Nanos(a.First), book.Nanos(a.Last), int64(a.Count), a.Proto, a.Client, a.Server, a.Title,
 			a.Incident, body, in.operator, id, int64(a.Count)}, &arrived)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
@@ -313,89 +293,20 @@ func (in *intake) alert(a *rules.Alert, body []byte) error {
 			return err
 		}
 	}
-	in.tell(in.operator, store.Change{What: what, ID: id, Arrived: fromNanos(arrived), Level: a.Severity})
+	in.Tell(in.operator, store.Change{What: what, ID: id, Arrived: book.FromNanos(arrived), Level: a.Severity})
 	return nil
 }
 
 // insert makes an alert, unless there is one of that id.
 func (in *intake) insert(id string, arrived int64, a *rules.Alert, body []byte) (bool, error) {
-	n, err := in.exec(`INSERT INTO alerts (operator, id, arrived, updated, sensor, rule, severity, first, last, count, proto, client, server, title, incident,
+	n, err := in.Exec(`INSERT INTO alerts (operator, id, arrived, updated, sensor, rule, severity, first, last, count, proto, client, server, title, incident,
 		status, status_by, tlp, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'new', '', '', ?) ON CONFLICT (operator, id) DO NOTHING`,
-		in.operator, id, arrived, in.received, in.sensor, a.Rule, int(a.Severity), nanos(a.First), nanos(a.Last), int64(a.Count),
+		in.operator, id, arrived, in.received, in.sensor, a.Rule, int(a.Severity), book.Nanos(a.First), book.Nanos(a.Last), int64(a.Count),
 		a.Proto, a.Client, a.Server, a.Title, a.Incident, body)
 	return n > 0, err
 }
 
-// tell has c published once the transaction is committed.
-func (t *tx) tell(operator string, c store.Change) {
-	t.changes = append(t.changes, scoped{operator, c})
-}
-
-// Streams implements store.Intake.
-func (db *DB) Streams(ctx context.Context, s store.Scope, sensor string) ([]store.Stream, error) {
-	if err := s.Check(); err != nil {
-		return nil, err
-	}
-	streams, err := list(ctx, db.read, `SELECT epoch, lane, high, head, breaks, offset_ns FROM streams WHERE operator = ? AND sensor = ? ORDER BY epoch, lane`,
-		[]any{s.Operator(), sensor}, func(scan scan) (st store.Stream, err error) {
-			var head []byte
-			err = scan(&st.Epoch, &st.Lane, &st.High, &head, &st.Breaks, &st.Offset)
-			copy(st.Head[:], head)
-			return st, err
-		})
-	for i := range streams {
-		st := &streams[i]
-		if err == nil {
-			st.Gaps, err = list(ctx, db.read, `SELECT lo, hi FROM gaps WHERE operator = ? AND sensor = ? AND epoch = ? AND lane = ? ORDER BY lo`,
-				[]any{s.Operator(), sensor, st.Epoch, st.Lane}, func(scan scan) (store.Gap, error) {
-					g := store.Gap{Epoch: st.Epoch, Lane: st.Lane}
-					return g, scan(&g.From, &g.To)
-				})
-		}
-	}
-	return streams, err
-}
-
-// Records implements store.Intake.
-func (db *DB) Records(ctx context.Context, s store.Scope, kind, sensor, cursor string, limit int) ([]store.Record, string, error) {
-	w, err := scopedWhere(s)
-	if err != nil {
-		return nil, "", err
-	}
-	w.and("kind = ?", kind)
-	if sensor != "" {
-		w.and("sensor = ?", sensor)
-	}
-	if cursor != "" {
-		at, err := parseCursor("r", cursor, 1)
-		if err != nil {
-			return nil, "", err
-		}
-		w.and("n < ?", at[0])
-	}
-	type numbered struct {
-		store.Record
-		n int64
-	}
-	rows, err := list(ctx, db.read, `SELECT n, sensor, epoch, lane, seq, kind, received, fault, body FROM records `+w.String()+` ORDER BY n DESC LIMIT ?`,
-		w.with(limit+1), func(scan scan) (r numbered, err error) {
-			var received int64
-			var body []byte
-			err = scan(&r.n, &r.Sensor, &r.Epoch, &r.Lane, &r.Seq, &r.Kind, &received, &r.Fault, &body)
-			r.Received, r.Body = fromNanos(received), body
-			return r, err
-		})
-	if err != nil {
-		return nil, "", err
-	}
-	next := ""
-	if len(rows) > limit {
-		rows = rows[:limit]
-		next = makeCursor("r", rows[limit-1].n)
-	}
-	records := make([]store.Record, len(rows))
-	for i, r := range rows {
-		records[i] = r.Record
-	}
-	return records, next, nil
+// Tell implements book.Tx: it has c published once the transaction is committed.
+func (t *tx) Tell(operator string, c store.Change) {
+	t.changes = append(t.changes, news.Scoped{Operator: operator, Change: c})
 }

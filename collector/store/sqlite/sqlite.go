@@ -18,9 +18,10 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/collector/store/book"
+	"github.com/roje-ot/roje/collector/store/news"
 	driver "modernc.org/sqlite"
 	lib "modernc.org/sqlite/lib"
 )
@@ -30,12 +31,13 @@ const FileName = "roje.db"
 
 // DB is a store in a folder. Make it by Open.
 type DB struct {
+	book.Book
 	read *sql.DB
 	jobs chan *job
 	quit chan struct{} // closed by Close
 	done chan struct{} // closed when the writer has ended
 	once sync.Once
-	hub  hub
+	hub  news.Hub
 }
 
 var _ store.Store = (*DB)(nil)
@@ -71,6 +73,7 @@ func Open(dir string) (*DB, error) {
 	}
 	r.SetMaxIdleConns(8)
 	db := &DB{read: r, jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{})}
+	db.Book = book.Book{Engine: engine{db}}
 	go db.write(w, conn)
 	return db, nil
 }
@@ -85,7 +88,7 @@ func dsn(path, more string) string {
 func (db *DB) Close() error {
 	db.once.Do(func() { close(db.quit) })
 	<-db.done
-	db.hub.close()
+	db.hub.Close()
 	return db.read.Close()
 }
 
@@ -99,13 +102,13 @@ type job struct {
 type tx struct {
 	conn     *sql.Conn
 	stmts    map[string]*sql.Stmt
-	changes  []scoped
-	counters map[[2]string]int64 // as raised by the job that runs: see count
+	changes  []news.Scoped
+	counters map[[2]string]int64 // as raised by the job that runs: see Count
 }
 
-// count raises a counter of the operator by one, or to least if that is more, and returns it. The database has the new
+// Count raises a counter of the operator by one, or to least if that is more, and returns it. The database has the new
 // value once the job ends.
-func (t *tx) count(operator, name string, least int64) (int64, error) {
+func (t *tx) Count(operator, name string, least int64) (int64, error) {
 	key := [2]string{operator, name}
 	n, ok := t.counters[key]
 	if !ok {
@@ -119,10 +122,10 @@ func (t *tx) count(operator, name string, least int64) (int64, error) {
 	return n, nil
 }
 
-// keepCounters writes what count has raised.
+// keepCounters writes what Count has raised.
 func (t *tx) keepCounters() error {
 	for key, n := range t.counters {
-		if _, err := t.exec(`INSERT INTO counters (operator, name, value) VALUES (?, ?, ?) ON CONFLICT (operator, name) DO UPDATE SET value = excluded.value`, key[0], key[1], n); err != nil {
+		if _, err := t.Exec(`INSERT INTO counters (operator, name, value) VALUES (?, ?, ?) ON CONFLICT (operator, name) DO UPDATE SET value = excluded.value`, key[0], key[1], n); err != nil {
 			return err
 		}
 	}
@@ -141,8 +144,8 @@ func (t *tx) stmt(query string) (*sql.Stmt, error) {
 	return s, err
 }
 
-// exec runs a statement and returns how many rows it changed.
-func (t *tx) exec(query string, args ...any) (int64, error) {
+// Exec runs a statement and returns how many rows it changed.
+func (t *tx) Exec(query string, args ...any) (int64, error) {
 	s, err := t.stmt(query)
 	if err != nil {
 		return 0, err
@@ -242,7 +245,7 @@ func (db *DB) commit(t *tx, group []*job) {
 		t.run("ROLLBACK") //nolint: what was begun is undone either way
 		t.changes = t.changes[:0]
 	}
-	db.hub.publish(t.changes)
+	db.hub.Publish(t.changes)
 	for i, j := range group {
 		if err != nil && errs[i] == nil {
 			errs[i] = err
@@ -312,20 +315,35 @@ func (db *DB) Ready(ctx context.Context) error {
 	return nil
 }
 
-// nanos is how a time is stored: Unix nanoseconds, 0 for times that have none.
-func nanos(t time.Time) int64 {
-	if y := t.Year(); y < 1678 || y > 2261 {
-		return 0
-	}
-	return t.UnixNano()
+// Subscribe implements store.Store.
+func (db *DB) Subscribe(s store.Scope) (<-chan store.Change, func()) { return db.hub.Subscribe(s) }
+
+// engine is how Book sees the file.
+type engine struct{ *DB }
+
+func (e engine) Dialect() book.Dialect { return book.Dialect{Find: "instr", Unhinge: "+"} }
+
+func (e engine) Reader(store.Scope) book.Reader { return reader{e.read} }
+
+func (e engine) Change(_ context.Context, _ store.Scope, do func(book.Tx) error) error {
+	return e.change(func(t *tx) error { return do(t) })
 }
 
-func fromNanos(n int64) time.Time { return time.Unix(0, n).UTC() }
+type reader struct{ db *sql.DB }
 
-func fromNull(n sql.NullInt64) *time.Time {
-	if !n.Valid {
-		return nil
+func (r reader) Query(ctx context.Context, query string, args ...any) (book.Rows, error) {
+	rows, err := r.db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, known(err)
 	}
-	t := fromNanos(n.Int64)
-	return &t
+	return rows, nil
+}
+
+// Query implements book.Reader.
+func (t *tx) Query(ctx context.Context, query string, args ...any) (book.Rows, error) {
+	s, err := t.stmt(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryContext(ctx, args...)
 }

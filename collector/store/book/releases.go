@@ -1,4 +1,4 @@
-package sqlite
+package book
 
 import (
 	"context"
@@ -12,35 +12,35 @@ import (
 )
 
 // Release implements store.Releases.
-func (db *DB) Release(ctx context.Context, s store.Scope, id string, tlp store.TLP, who string, at time.Time) (store.Released, error) {
+func (b Book) Release(ctx context.Context, s store.Scope, id string, tlp store.TLP, who string, at time.Time) (store.Released, error) {
 	if _, err := store.ParseTLP(string(tlp)); err != nil {
 		return store.Released{}, err
 	}
-	return db.publish(s, id, tlp, who, at)
+	return b.publish(ctx, s, id, tlp, who, at)
 }
 
 // Retract implements store.Releases.
-func (db *DB) Retract(ctx context.Context, s store.Scope, id, who string, at time.Time) (store.Released, error) {
-	return db.publish(s, id, "", who, at)
+func (b Book) Retract(ctx context.Context, s store.Scope, id, who string, at time.Time) (store.Released, error) {
+	return b.publish(ctx, s, id, "", who, at)
 }
 
 // publish makes the next version of an alert in the feed; tlp "" revokes the one before it.
-func (db *DB) publish(s store.Scope, id string, tlp store.TLP, who string, at time.Time) (store.Released, error) {
+func (b Book) publish(ctx context.Context, s store.Scope, id string, tlp store.TLP, who string, at time.Time) (store.Released, error) {
 	if err := s.Check(); err != nil {
 		return store.Released{}, err
 	}
 	var r store.Released
-	err := db.change(func(t *tx) error {
+	err := b.change(ctx, s, func(t work) error {
 		was, err := t.latest(s, id)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		ms, err := t.count(s.Operator(), "released", at.UnixMilli())
+		ms, err := t.Count(s.Operator(), "released", at.UnixMilli())
 		if err != nil {
 			return err
 		}
 		r = store.Released{Added: time.UnixMilli(ms).UTC(), Version: was.Version + 1, TLP: tlp, Who: who, Latest: true, Created: was.Created}
-		what, said, detail, flag := "release", "released", string(tlp), sql.NullInt64{Int64: nanos(r.Added), Valid: true}
+		what, said, detail, flag := "release", "released", string(tlp), sql.NullInt64{Int64: Nanos(r.Added), Valid: true}
 		if tlp == "" {
 			if was.Version == 0 || was.Revoked {
 				return fmt.Errorf("is not released: %w", store.ErrNotFound)
@@ -58,10 +58,10 @@ func (db *DB) publish(s store.Scope, id string, tlp store.TLP, who string, at ti
 		if err := t.version(s, &r); err != nil {
 			return err
 		}
-		if _, err := t.exec(`UPDATE alerts SET tlp = ?, released = ? WHERE operator = ? AND id = ?`, string(tlp), flag, s.Operator(), id); err != nil {
+		if _, err := t.Exec(`UPDATE alerts SET tlp = ?, released = ? WHERE operator = ? AND id = ?`, string(tlp), flag, s.Operator(), id); err != nil {
 			return err
 		}
-		t.tell(s.Operator(), store.Change{What: said, ID: id, Arrived: r.Alert.Arrived, Level: r.Alert.Severity})
+		t.Tell(s.Operator(), store.Change{What: said, ID: id, Arrived: r.Alert.Arrived, Level: r.Alert.Severity})
 		return t.act(s, at, who, what, id, detail)
 	})
 	if err != nil {
@@ -71,12 +71,8 @@ func (db *DB) publish(s store.Scope, id string, tlp store.TLP, who string, at ti
 }
 
 // alert reads an alert inside the transaction.
-func (t *tx) alert(s store.Scope, id string) (store.Alert, error) {
-	q, err := t.stmt(`SELECT ` + alertColumns + ` FROM alerts WHERE operator = ? AND id = ?`)
-	if err != nil {
-		return store.Alert{}, err
-	}
-	return scanAlert(q.QueryRow(s.Operator(), id).Scan)
+func (t work) alert(s store.Scope, id string) (store.Alert, error) {
+	return One(context.Background(), t, `SELECT `+alertColumns+` FROM alerts WHERE operator = ? AND id = ?`, []any{s.Operator(), id}, scanAlert)
 }
 
 const releaseColumns = `added, version, created, tlp, who, revoked, latest, body`
@@ -95,30 +91,26 @@ func scanReleased(scan scan) (store.Released, error) {
 	return r, nil
 }
 
-func (t *tx) latest(s store.Scope, id string) (store.Released, error) {
-	q, err := t.stmt(`SELECT ` + releaseColumns + ` FROM releases WHERE operator = ? AND alert = ? ORDER BY version DESC LIMIT 1`)
-	if err != nil {
-		return store.Released{}, err
-	}
-	return scanReleased(q.QueryRow(s.Operator(), id).Scan)
+func (t work) latest(s store.Scope, id string) (store.Released, error) {
+	return One(context.Background(), t, `SELECT `+releaseColumns+` FROM releases WHERE operator = ? AND alert = ? ORDER BY version DESC LIMIT 1`, []any{s.Operator(), id}, scanReleased)
 }
 
 // version writes r as the latest version of its alert.
-func (t *tx) version(s store.Scope, r *store.Released) error {
+func (t work) version(s store.Scope, r *store.Released) error {
 	body, err := json.Marshal(&r.Alert)
 	if err != nil {
 		return err
 	}
-	if _, err := t.exec(`UPDATE releases SET latest = 0 WHERE operator = ? AND alert = ?`, s.Operator(), r.Alert.ID); err != nil {
+	if _, err := t.Exec(`UPDATE releases SET latest = FALSE WHERE operator = ? AND alert = ?`, s.Operator(), r.Alert.ID); err != nil {
 		return err
 	}
-	_, err = t.exec(`INSERT INTO releases (operator, added, alert, version, created, tlp, who, revoked, latest, sensor, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 1, ?, ?)`,
+	_, err = t.Exec(`INSERT INTO releases (operator, added, alert, version, created, tlp, who, revoked, latest, sensor, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, TRUE, ?, ?)`,
 		s.Operator(), r.Added.UnixMilli(), r.Alert.ID, r.Version, r.Created.UnixMilli(), string(r.TLP), r.Who, r.Revoked, r.Alert.Sensor, body)
 	return err
 }
 
 // ListReleased implements store.Releases.
-func (db *DB) ListReleased(ctx context.Context, s store.Scope, f store.ReleaseFilter, cursor string, limit int) ([]store.Released, string, error) {
+func (b Book) ListReleased(ctx context.Context, s store.Scope, f store.ReleaseFilter, cursor string, limit int) ([]store.Released, string, error) {
 	w, err := scopedWhere(s)
 	if err == nil {
 		err = checkLimit(limit)
@@ -136,15 +128,15 @@ func (db *DB) ListReleased(ctx context.Context, s store.Scope, f store.ReleaseFi
 		w.and("added > ?", f.AddedAfter.UnixMilli())
 	}
 	if cursor != "" {
-		at, err := parseCursor("v", cursor, 1)
+		at, err := ParseCursor("v", cursor, 1)
 		if err != nil {
 			return nil, "", err
 		}
 		w.and("added > ?", at[0])
 	}
-	versions, err := list(ctx, db.read, `SELECT `+releaseColumns+` FROM releases `+w.String()+` ORDER BY added LIMIT ?`, w.with(limit+1), scanReleased)
+	versions, err := List(ctx, b.Reader(s), `SELECT `+releaseColumns+` FROM releases `+w.String()+` ORDER BY added LIMIT ?`, w.with(limit+1), scanReleased)
 	if err != nil || len(versions) <= limit {
 		return versions, "", err
 	}
-	return versions[:limit], makeCursor("v", versions[limit-1].Added.UnixMilli()), nil
+	return versions[:limit], MakeCursor("v", versions[limit-1].Added.UnixMilli()), nil
 }

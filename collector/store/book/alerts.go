@@ -1,4 +1,4 @@
-package sqlite
+package book
 
 import (
 	"context"
@@ -28,17 +28,18 @@ func scanAlert(scan scan) (store.Alert, error) {
 		return a, fmt.Errorf("alert %s: %w", id, err)
 	}
 	a.ID = id
-	a.Arrived, a.Updated = fromNanos(arrived), fromNanos(updated)
+	a.Arrived, a.Updated = FromNanos(arrived), FromNanos(updated)
 	a.StatusAt, a.Released = fromNull(statusAt), fromNull(released)
 	return a, nil
 }
 
 // pick makes the conditions of a filter.
-func pick(s store.Scope, f *store.Filter) (*where, error) {
+func pick(d Dialect, s store.Scope, f *store.Filter) (*where, error) {
 	w, err := scopedWhere(s)
 	if err != nil {
 		return nil, err
 	}
+	w.unhinge = d.Unhinge
 	var levels []int
 	for v := f.MinSeverity; int(v) < len(rules.SeverityNames()); v++ {
 		if len(f.Severity) == 0 || slices.Contains(f.Severity, v) {
@@ -58,14 +59,14 @@ func pick(s store.Scope, f *store.Filter) (*where, error) {
 	}
 	for _, c := range [...]struct{ columns, value string }{{"client || ' ' || server", f.Host}, {"title || ' ' || client || ' ' || server", f.Text}} {
 		if c.value != "" {
-			w.and("instr(lower("+c.columns+"), ?) > 0", strings.ToLower(c.value))
+			w.and(d.Find+"(lower("+c.columns+"), ?) > 0", strings.ToLower(c.value))
 		}
 	}
 	if !f.Since.IsZero() {
-		w.and("last >= ?", nanos(f.Since))
+		w.and("last >= ?", Nanos(f.Since))
 	}
 	if !f.Until.IsZero() {
-		w.and("first < ?", nanos(f.Until))
+		w.and("first < ?", Nanos(f.Until))
 	}
 	if f.Released != nil {
 		w.and(map[bool]string{true: "released IS NOT NULL", false: "released IS NULL"}[*f.Released])
@@ -80,8 +81,8 @@ var orders = [...]struct{ kind, by, after string }{
 }
 
 // ListAlerts implements store.Alerts.
-func (db *DB) ListAlerts(ctx context.Context, s store.Scope, f store.Filter, cursor string, limit int) ([]store.Alert, string, error) {
-	w, err := pick(s, &f)
+func (b Book) ListAlerts(ctx context.Context, s store.Scope, f store.Filter, cursor string, limit int) ([]store.Alert, string, error) {
+	w, err := pick(b.Dialect(), s, &f)
 	if err == nil {
 		err = checkLimit(limit)
 	}
@@ -90,7 +91,7 @@ func (db *DB) ListAlerts(ctx context.Context, s store.Scope, f store.Filter, cur
 	}
 	order := orders[f.Order]
 	if cursor != "" {
-		at, err := parseCursor(order.kind, cursor, strings.Count(order.after, "?"))
+		at, err := ParseCursor(order.kind, cursor, strings.Count(order.after, "?"))
 		if err != nil {
 			return nil, "", err
 		}
@@ -100,7 +101,7 @@ func (db *DB) ListAlerts(ctx context.Context, s store.Scope, f store.Filter, cur
 		}
 		w.and(order.after, args...)
 	}
-	alerts, err := list(ctx, db.read, `SELECT `+alertColumns+` FROM alerts `+w.String()+` ORDER BY `+order.by+` LIMIT ?`, w.with(limit+1), scanAlert)
+	alerts, err := List(ctx, b.Reader(s), `SELECT `+alertColumns+` FROM alerts `+w.String()+` ORDER BY `+order.by+` LIMIT ?`, w.with(limit+1), scanAlert)
 	if err != nil {
 		return nil, "", err
 	}
@@ -108,33 +109,33 @@ func (db *DB) ListAlerts(ctx context.Context, s store.Scope, f store.Filter, cur
 		return alerts, "", nil
 	}
 	last := &alerts[limit-1]
-	at := []int64{nanos(last.Arrived)}
+	at := []int64{Nanos(last.Arrived)}
 	if f.Order == store.ByTime {
-		at = []int64{nanos(last.Last), nanos(last.Arrived)}
+		at = []int64{Nanos(last.Last), Nanos(last.Arrived)}
 	}
-	return alerts[:limit], makeCursor(order.kind, at...), nil
+	return alerts[:limit], MakeCursor(order.kind, at...), nil
 }
 
 // GetAlert implements store.Alerts.
-func (db *DB) GetAlert(ctx context.Context, s store.Scope, id string) (store.Alert, error) {
+func (b Book) GetAlert(ctx context.Context, s store.Scope, id string) (store.Alert, error) {
 	if err := s.Check(); err != nil {
 		return store.Alert{}, err
 	}
-	a, err := scanAlert(db.read.QueryRowContext(ctx, `SELECT `+alertColumns+` FROM alerts WHERE operator = ? AND id = ?`, s.Operator(), id).Scan)
+	a, err := One(ctx, b.Reader(s), `SELECT `+alertColumns+` FROM alerts WHERE operator = ? AND id = ?`, []any{s.Operator(), id}, scanAlert)
 	if err != nil {
-		return store.Alert{}, fmt.Errorf("alert %.80q: %w", id, known(err))
+		return store.Alert{}, fmt.Errorf("alert %.80q: %w", id, err)
 	}
 	return a, nil
 }
 
 // CountAlerts implements store.Alerts.
-func (db *DB) CountAlerts(ctx context.Context, s store.Scope, f store.Filter) (store.Counts, error) {
+func (b Book) CountAlerts(ctx context.Context, s store.Scope, f store.Filter) (store.Counts, error) {
 	c := store.Counts{Severity: map[rules.Severity]int{}, Status: map[store.Status]int{}, Rule: map[string]int{}}
-	w, err := pick(s, &f)
+	w, err := pick(b.Dialect(), s, &f)
 	if err != nil {
 		return c, err
 	}
-	_, err = list(ctx, db.read, `SELECT severity, status, rule, count(*) FROM alerts `+w.String()+` GROUP BY severity, status, rule`, w.args,
+	_, err = List(ctx, b.Reader(s), `SELECT severity, status, rule, count(*) FROM alerts `+w.String()+` GROUP BY severity, status, rule`, w.args,
 		func(scan scan) (struct{}, error) {
 			var level rules.Severity
 			var status store.Status
@@ -151,24 +152,24 @@ func (db *DB) CountAlerts(ctx context.Context, s store.Scope, f store.Filter) (s
 }
 
 // SetStatus implements store.Alerts.
-func (db *DB) SetStatus(ctx context.Context, s store.Scope, id string, status store.Status, who string, at time.Time) error {
+func (b Book) SetStatus(ctx context.Context, s store.Scope, id string, status store.Status, who string, at time.Time) error {
 	if err := s.Check(); err != nil {
 		return err
 	}
 	if status != store.New && status != store.Acked && status != store.Closed {
 		return fmt.Errorf("unknown status %.20q; it is one of new, ack, closed", status)
 	}
-	err := db.change(func(t *tx) error {
+	err := b.change(ctx, s, func(t work) error {
 		var was store.Status
 		var arrived int64
 		var level rules.Severity
 		if err := t.row(`SELECT status, arrived, severity FROM alerts WHERE operator = ? AND id = ?`, []any{s.Operator(), id}, &was, &arrived, &level); err != nil || was == status {
 			return err
 		}
-		if _, err := t.exec(`UPDATE alerts SET status = ?, status_by = ?, status_at = ? WHERE operator = ? AND id = ?`, status, who, nanos(at), s.Operator(), id); err != nil {
+		if _, err := t.Exec(`UPDATE alerts SET status = ?, status_by = ?, status_at = ? WHERE operator = ? AND id = ?`, status, who, Nanos(at), s.Operator(), id); err != nil {
 			return err
 		}
-		t.tell(s.Operator(), store.Change{What: "status", ID: id, Arrived: fromNanos(arrived), Level: level})
+		t.Tell(s.Operator(), store.Change{What: "status", ID: id, Arrived: FromNanos(arrived), Level: level})
 		return t.act(s, at, who, "status", id, string(status))
 	})
 	if err != nil {
@@ -177,18 +178,23 @@ func (db *DB) SetStatus(ctx context.Context, s store.Scope, id string, status st
 	return nil
 }
 
-// act records what a person did.
-func (t *tx) act(s store.Scope, at time.Time, who, what, object, detail string) error {
-	n, err := t.count(s.Operator(), "act", 0)
+// act is Act in this transaction.
+func (t work) act(s store.Scope, at time.Time, who, what, object, detail string) error {
+	return Act(t, s, at, who, what, object, detail)
+}
+
+// Act records what a person did.
+func Act(t Tx, s store.Scope, at time.Time, who, what, object, detail string) error {
+	n, err := t.Count(s.Operator(), "act", 0)
 	if err != nil {
 		return err
 	}
-	_, err = t.exec(`INSERT INTO acts (operator, n, at, who, what, object, detail) VALUES (?, ?, ?, ?, ?, ?, ?)`, s.Operator(), n, nanos(at), who, what, object, detail)
+	_, err = t.Exec(`INSERT INTO acts (operator, n, at, who, what, object, detail) VALUES (?, ?, ?, ?, ?, ?, ?)`, s.Operator(), n, Nanos(at), who, what, object, detail)
 	return err
 }
 
 // Acts implements store.Alerts.
-func (db *DB) Acts(ctx context.Context, s store.Scope, id string, limit int) ([]store.Act, error) {
+func (b Book) Acts(ctx context.Context, s store.Scope, id string, limit int) ([]store.Act, error) {
 	w, err := scopedWhere(s)
 	if err == nil {
 		err = checkLimit(limit)
@@ -199,10 +205,19 @@ func (db *DB) Acts(ctx context.Context, s store.Scope, id string, limit int) ([]
 	if id != "" {
 		w.and("object = ?", id)
 	}
-	return list(ctx, db.read, `SELECT at, who, what, object, detail FROM acts `+w.String()+` ORDER BY n DESC LIMIT ?`, w.with(limit), func(scan scan) (a store.Act, err error) {
+	return List(ctx, b.Reader(s), `SELECT at, who, what, object, detail FROM acts `+w.String()+` ORDER BY n DESC LIMIT ?`, w.with(limit), func(scan scan) (a store.Act, err error) {
 		var at int64
 		err = scan(&at, &a.Who, &a.What, &a.Object, &a.Detail)
-		a.At = fromNanos(at)
+		a.At = FromNanos(at)
 		return a, err
 	})
+}
+
+// AlertPage is the query of a page of the queue, for who wants to see how an engine goes about it.
+func AlertPage(d Dialect, s store.Scope, f store.Filter) (query string, args []any, err error) {
+	w, err := pick(d, s, &f)
+	if err != nil {
+		return "", nil, err
+	}
+	return `SELECT ` + alertColumns + ` FROM alerts ` + w.String() + ` ORDER BY ` + orders[f.Order].by + ` LIMIT ?`, w.with(50), nil
 }

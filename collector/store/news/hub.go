@@ -1,4 +1,5 @@
-package sqlite
+// Package news hands the changes of alerts to those who listen in one process.
+package news
 
 import (
 	"sync"
@@ -6,17 +7,17 @@ import (
 	"github.com/roje-ot/roje/collector/store"
 )
 
-// A scoped is a change with the operator whose alert it is about.
-type scoped struct {
-	operator string
+// A Scoped is a change with the operator whose alert it is about.
+type Scoped struct {
+	Operator string
 	store.Change
 }
 
-// backlog is how many changes wait for a slow reader before it misses some.
-const backlog = 256
+// Backlog is how many changes wait for a slow reader before it misses some.
+const Backlog = 256
 
-// A hub hands changes to whoever listens. It never waits for a reader.
-type hub struct {
+// A Hub hands changes to whoever listens. It never waits for a reader. The zero Hub is ready.
+type Hub struct {
 	mu        sync.Mutex
 	listeners map[*listener]struct{}
 	closed    bool
@@ -25,13 +26,12 @@ type hub struct {
 type listener struct {
 	operator string
 	changes  chan store.Change
-	missed   bool // under hub.mu
+	missed   bool // under Hub.mu
 }
 
 // Subscribe implements store.Store. The channel of a zero Scope is closed from the start.
-func (db *DB) Subscribe(s store.Scope) (<-chan store.Change, func()) {
-	h := &db.hub
-	l := &listener{operator: s.Operator(), changes: make(chan store.Change, backlog)}
+func (h *Hub) Subscribe(s store.Scope) (<-chan store.Change, func()) {
+	l := &listener{operator: s.Operator(), changes: make(chan store.Change, Backlog)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed || s.Check() != nil {
@@ -50,19 +50,20 @@ func (db *DB) Subscribe(s store.Scope) (<-chan store.Change, func()) {
 }
 
 // drop ends l; h.mu is held.
-func (h *hub) drop(l *listener) {
+func (h *Hub) drop(l *listener) {
 	if _, ok := h.listeners[l]; ok {
 		delete(h.listeners, l)
 		close(l.changes)
 	}
 }
 
-func (h *hub) publish(changes []scoped) {
+// Publish hands changes to the listeners of their operators.
+func (h *Hub) Publish(changes []Scoped) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for l := range h.listeners {
 		for _, c := range changes {
-			if c.operator != l.operator {
+			if c.Operator != l.operator {
 				continue
 			}
 			c.Missed = l.missed
@@ -76,7 +77,17 @@ func (h *hub) publish(changes []scoped) {
 	}
 }
 
-func (h *hub) close() {
+// Missed tells all listeners, by their next change, that some before it were lost.
+func (h *Hub) Missed() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for l := range h.listeners {
+		l.missed = true
+	}
+}
+
+// Close ends all listeners; who subscribes later gets a closed channel.
+func (h *Hub) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = true
