@@ -50,6 +50,7 @@ type Flow struct {
 	VLANs                [2]uint16 // outer first
 	NVLAN                uint8
 	Conn                 uint64 // number of the connection, unique in one run; 0 where there is none
+	Unseen               bool   // an end of the connection has acknowledged bytes that the capture does not hold
 }
 
 // A MAC is a link-layer address; all zero where it is not known.

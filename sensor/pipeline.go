@@ -17,6 +17,10 @@ type Pipeline struct {
 	Judge  func(*rules.Event) // the rules; never nil
 	Events *Lines             // each message as a line
 	Closed func(*flow.Conn)   // a connection's account is final; may be nil
+	Base   uint64             // added to the numbers of connections, so that those of several tables differ
+
+	// Over hears that the connection of a number ends as the wire showed, or otherwise; unseen is flow's. May be nil.
+	Over func(conn uint64, ended, unseen bool)
 
 	event    rules.Event
 	odd      protocols.Message // for bytes that are no message
@@ -24,6 +28,9 @@ type Pipeline struct {
 	Messages uint64 // judged so far
 	Last     int64  // greatest packet time so far
 }
+
+// connections is more than one table numbers: the distance of Base between tables.
+const connections = 1 << 48
 
 var _ flow.Handler = (*handler)(nil)
 
@@ -43,7 +50,7 @@ func (p *Pipeline) begin(what rules.What, c *flow.Conn, client protocols.Dir, in
 	server := client.Other()
 	e.Flow.Client, e.Flow.Server = c.Ends[client], c.Ends[server]
 	e.Flow.ClientMAC, e.Flow.ServerMAC = c.MACs[client], c.MACs[server]
-	e.Flow.Conn = c.ID
+	e.Flow.Conn, e.Flow.Unseen = p.Base+c.ID, c.Unseen()
 	if c.Transport == flow.UDP {
 		e.Flow.Transport = rules.UDP
 	}
@@ -138,7 +145,10 @@ func (h handler) ARP(a *flow.ARP, info *flow.PacketInfo) {
 }
 
 // Closed implements flow.Handler.
-func (h handler) Closed(c *flow.Conn, _ flow.Reason) {
+func (h handler) Closed(c *flow.Conn, why flow.Reason) {
+	if h.Over != nil {
+		h.Over(h.Base+c.ID, why == flow.Ended || why == flow.Reused, c.Unseen())
+	}
 	if h.Pipeline.Closed != nil {
 		h.Pipeline.Closed(c)
 	}

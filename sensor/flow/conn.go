@@ -78,3 +78,15 @@ func (c *Conn) Name() string {
 	}
 	return "other"
 }
+
+// Unseen says whether an end of a TCP connection has acknowledged bytes of the other that were not seen: a loss that no
+// later segment has shown yet.
+func (c *Conn) Unseen() bool {
+	for i := range c.half {
+		h := &c.half[i]
+		if n := int32(h.acked - h.next); h.known && h.hasAck && n > 0 && !(h.fin && n == 1) {
+			return true
+		}
+	}
+	return false
+}

@@ -7,6 +7,7 @@ import (
 
 // Causes of transmission, IEC 60870-5-101 7.2.3.
 const (
+	cotSpontaneous       = 3
 	cotActivation        = 6
 	cotConfirmation      = 7
 	cotDeactivation      = 8
@@ -18,96 +19,195 @@ const (
 	cotUnknownAddress    = 47
 )
 
+// twinWithin is how close in time the same command on two connections of one master is one action.
+const twinWithin = int64(1e9)
+
+// afterEnd is how long return information is waited for after the termination.
+const afterEnd = int64(1e9)
+
+// maxArmed bounds the points that are known to be selected before they are executed.
+const maxArmed = 1 << 16
+
 func (l *Ledger) iec104(e *rules.Event) {
 	m := e.Msg
-	if !m.HasCode || len(m.Points) == 0 {
+	if !m.HasCode {
 		return
 	}
 	cot := number(m, "cot")
-	if m.Op != protocols.Operate {
-		if cot == cotReturnRemote || cot == cotReturnLocal {
-			l.returned(e)
-		}
-		return
-	}
-	addr := m.Points[0].Addr
-	same := func(a *action) bool { return a.record.Code == m.Code && a.record.Point.Addr == addr }
 	switch {
-	case cot == cotActivation && m.From == protocols.Client && flag(m, "select"):
-		a := l.begin(e, Select)
-		a.record.Selected = at(e.At)
-	case cot == cotActivation && m.From == protocols.Client:
-		l.execute(e, same)
+	case m.Op == protocols.Report && (cot == cotSpontaneous || cot == cotReturnRemote || cot == cotReturnLocal):
+		l.reported(e)
+	case m.Op != protocols.Operate:
+	case cot == cotActivation:
+		l.activate(e)
 	case cot == cotDeactivation:
-		if a := l.find(e, func(a *action) bool { return same(a) && a.record.Executed == nil }); a != nil {
+		if a := l.find(e, func(a *action) bool { return a.object(m) && a.record.Executed == nil }); a != nil {
 			a.frame(e)
-			l.close(a, Cancelled)
+			a.cancels, a.answered = true, false
+			l.wait(a, l.cfg.Timeout)
 		}
+	case cot == cotDeactConfirmation:
+		l.deactivated(e)
 	case cot == cotConfirmation || cot >= cotUnknownType && cot <= cotUnknownAddress:
-		if a := l.find(e, func(a *action) bool { return same(a) && !a.answered }); a != nil {
-			l.confirm(e, a)
-		}
+		l.confirm(e)
 	case cot == cotTermination:
-		if a := l.find(e, func(a *action) bool { return same(a) && a.record.Executed != nil }); a != nil {
-			a.frame(e)
-			a.record.Terminated = at(e.At)
-			l.close(a, a.settled(Confirmed))
-		}
+		l.terminate(e)
 	}
 }
 
-// execute continues the select of the same object, or is a direct command. The same command on a redundant connection,
-// while the first still waits for its confirmation, is the same action.
-func (l *Ledger) execute(e *rules.Event, same func(*action) bool) {
-	a := l.find(e, func(a *action) bool { return same(a) && a.record.Executed == nil })
-	if a != nil && !sameValue(a, e.Msg) {
-		a.frame(e)
-		a.record.Executed = at(e.At)
-		l.close(a, Mismatch)
+// object says whether m is about the same command object as a.
+func (a *action) object(m *protocols.Message) bool {
+	return a.record.Code == m.Code && len(m.Points) > 0 && a.record.Point != nil && a.record.Point.Addr == m.Points[0].Addr
+}
+
+// activate begins an action, continues the select of the same object, or is the same command on a redundant connection.
+func (l *Ledger) activate(e *rules.Event) {
+	m := e.Msg
+	selects := flag(m, "select")
+	twin := l.find(e, func(a *action) bool {
+		return a.object(m) && a.conn != e.Flow.Conn && a.selecting() == selects && e.At-a.asked < twinWithin && a.same(m)
+	})
+	if twin != nil {
+		asked := twin.asked
+		twin.request(e)
+		twin.asked = asked
 		return
 	}
-	if a == nil {
-		if twin := l.find(e, func(a *action) bool { return same(a) && !a.answered && a.conn != e.Flow.Conn }); twin != nil {
-			twin.frame(e)
-			return
-		}
-		a = l.begin(e, Direct)
-	} else {
-		a.frame(e)
+	a := l.find(e, func(a *action) bool { return a.object(m) && a.record.Executed == nil && !a.cancels })
+	if a != nil && selects && !a.same(m) || a != nil && !selects && a.gap && !a.same(m) {
+		l.close(a, a.unless(a.gap, Cancelled)) // another select takes its place, which may itself be lost
+		a = nil
 	}
-	a.record.Executed, a.asked, a.answered = at(e.At), e.At, false
+	switch {
+	case a == nil:
+		l.displace(e)
+		a = l.begin(e, Direct)
+		if selects {
+			a.record.Model = Select
+		}
+	default:
+		a.request(e)
+		if !selects && !a.same(m) {
+			a.verdict = Mismatch
+		}
+	}
+	if selects {
+		a.record.Selected = at(e.At)
+	} else {
+		a.record.Executed = at(e.At)
+	}
+	a.answered = false
 	l.wait(a, l.cfg.Timeout)
 }
 
-func sameValue(a *action, m *protocols.Message) bool {
-	p := &m.Points[0]
-	return a.record.Value == nil || p.Has&protocols.HasValue == 0 || *a.record.Value == p.Value
+// selecting says whether the request that was sent last selects.
+func (a *action) selecting() bool { return a.record.Executed == nil }
+
+// displace closes what is over on the object of e: nothing more can be told apart from the new command.
+func (l *Ledger) displace(e *rules.Event) {
+	for {
+		a := l.find(e, func(a *action) bool { return a.object(e.Msg) && (a.done() || a.gap) })
+		if a == nil {
+			return
+		}
+		l.close(a, a.settled(UnknownGap))
+	}
+}
+
+// waiting returns the oldest action that the confirmation e may belong to, and whether there are several.
+func (l *Ledger) waiting(e *rules.Event, match func(*action) bool) (a *action, several bool) {
+	l.find(e, func(b *action) bool {
+		if b.object(e.Msg) && !b.answered && match(b) {
+			several = a != nil
+			a = b
+		}
+		return false
+	})
+	return a, several
 }
 
 // confirm takes the confirmation of the select or the execute that was sent last.
-func (l *Ledger) confirm(e *rules.Event, a *action) {
+func (l *Ledger) confirm(e *rules.Event) {
+	m := e.Msg
+	a, several := l.waiting(e, func(a *action) bool { return a.selecting() == flag(m, "select") && (!a.cancels || m.Status != 0) })
+	if a == nil {
+		return
+	}
+	if several && a.gap {
+		for a != nil { // one of the answers is lost, and nothing says which
+			l.close(a, UnknownGap)
+			a, _ = l.waiting(e, func(a *action) bool { return a.selecting() == flag(m, "select") })
+		}
+		return
+	}
 	a.frame(e)
-	if a.record.Executed != nil {
+	k := pointKey{keyOf(e), a.record.Point.Kind, a.record.Point.Addr}
+	if !a.selecting() {
 		a.record.Confirmed = at(e.At)
 	}
-	if e.Msg.Status != 0 {
-		a.record.Status = string(e.Msg.AppendStatus(nil))
-		l.close(a, Refused)
+	if m.Status != 0 {
+		a.record.Status = string(m.AppendStatus(nil))
+		_, armed := l.armed[k]
+		switch {
+		case a.verdict != "":
+			l.close(a, a.verdict)
+		case a.record.Model == Direct && armed && m.Status == 1: // the station has only ever taken it after a select
+			l.close(a, a.unless(a.doubt || a.gap, NoSelect))
+		default:
+			l.close(a, a.unless(a.record.Selected != nil && !a.selecting() && a.gap, Refused))
+		}
+		return
+	}
+	if m.Faults&protocols.Mismatch != 0 && a.verdict == "" && !a.same(m) {
+		l.close(a, a.unless(a.gap, Mismatch))
 		return
 	}
 	a.answered = true
-	if a.record.Executed != nil {
-		l.wait(a, l.cfg.Effect)
-	} else {
+	if a.selecting() {
+		if len(l.armed) < maxArmed {
+			l.armed[k] = struct{}{}
+		}
 		l.wait(a, l.cfg.Timeout)
+		return
 	}
+	l.wait(a, l.cfg.Effect)
 }
 
-// returned notes return information as the effect of the station's latest confirmed command.
-func (l *Ledger) returned(e *rules.Event) {
-	a := l.find(e, func(a *action) bool { return a.record.Executed != nil && a.record.Effect == nil })
-	if a != nil {
-		a.frame(e)
-		a.record.Effect = at(e.At)
+// deactivated takes the confirmation of a deactivation.
+func (l *Ledger) deactivated(e *rules.Event) {
+	a := l.find(e, func(a *action) bool { return a.object(e.Msg) && a.selecting() })
+	if a == nil {
+		return
+	}
+	a.frame(e)
+	if e.Msg.Status != 0 { // the select stands
+		a.record.Status = string(e.Msg.AppendStatus(nil))
+		a.cancels, a.answered = false, true
+		return
+	}
+	l.close(a, Cancelled)
+}
+
+// terminate takes the end of an execution, which is itself proof that the station took it.
+func (l *Ledger) terminate(e *rules.Event) {
+	a := l.find(e, func(a *action) bool {
+		return a.object(e.Msg) && !a.selecting() && a.record.Terminated == nil
+	})
+	if a == nil {
+		return
+	}
+	a.frame(e)
+	a.record.Terminated = at(e.At)
+	switch {
+	case e.Msg.Status != 0:
+		a.record.Status = string(e.Msg.AppendStatus(nil))
+		l.close(a, Refused)
+	case a.verdict != "":
+		l.close(a, a.verdict)
+	case a.record.Effect != nil:
+		l.close(a, Confirmed)
+	default:
+		a.answered = true
+		l.wait(a, afterEnd)
 	}
 }

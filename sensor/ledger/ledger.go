@@ -2,8 +2,9 @@
 // protocols, with what became of it. A Modbus write and its answer, a DNP3 SELECT and OPERATE and their status, a 104
 // select, execute, confirmation, return information and termination are one record each.
 //
-// Every action ends in an outcome. Where bytes of its connection were lost while it was open and no answer was seen,
-// the outcome is UnknownGap, never a false Timeout.
+// Every action ends in an outcome. Timeout is said only where it is proven: a later message of the same connection,
+// without loss and with nothing acknowledged that was not seen, shows that no answer was missed. Otherwise, and over
+// UDP always, an action without an answer is UnknownGap.
 //
 // All time is packet time. A Ledger is used by one goroutine.
 package ledger
@@ -18,7 +19,7 @@ import (
 // Config bounds a Ledger. The zero value works.
 type Config struct {
 	Timeout int64 // nanoseconds without an answer after which an action has timed out; 0 means 10 s
-	Effect  int64 // nanoseconds to wait for return information and termination after the confirmation; 0 means 5 s
+	Effect  int64 // nanoseconds to wait, after the confirmation, for return information, termination or read-back; 0 means 10 s
 	Open    int   // actions open at once; the oldest is closed as UnknownGap beyond; 0 means 4096
 }
 
@@ -27,7 +28,7 @@ func (c Config) orDefaults() Config {
 		c.Timeout = 10e9
 	}
 	if c.Effect == 0 {
-		c.Effect = 5e9
+		c.Effect = 10e9
 	}
 	if c.Open == 0 {
 		c.Open = 4096
@@ -35,20 +36,31 @@ func (c Config) orDefaults() Config {
 	return c
 }
 
+const (
+	unproven  = int64(300e9) // how long an action that is due waits for the proof that nothing was missed
+	doubtful  = int64(60e9)  // for how long after a loss a select may be among the lost bytes
+	maxLosses = 1024         // connections whose last loss is remembered
+)
+
 // A Ledger follows the control actions of all connections.
 type Ledger struct {
-	cfg   Config
-	emit  func(*Record)
-	open  map[key][]*action
-	order []*action // by the time they were opened; closed ones are dropped lazily
-	count int
-	now   int64
-	next  int64 // no open action can expire before
+	cfg    Config
+	emit   func(*Record)
+	open   map[key][]*action
+	order  []*action // by the time they were opened; closed ones are dropped lazily
+	due    map[uint64][]*action
+	losses map[uint64]int64 // packet time of a connection's last loss
+	maps   mappings
+	armed  map[pointKey]struct{} // 104 commands that a station has confirmed a select of
+	count  int
+	now    int64
+	next   int64 // no open action can expire before
 }
 
-// New returns a ledger that hands each finished record to emit, which must not keep it.
+// New returns a ledger that hands each finished record to emit, which may keep it.
 func New(cfg Config, emit func(*Record)) *Ledger {
-	return &Ledger{cfg: cfg.orDefaults(), emit: emit, open: map[key][]*action{}}
+	return &Ledger{cfg: cfg.orDefaults(), emit: emit, open: map[key][]*action{}, due: map[uint64][]*action{},
+		losses: map[uint64]int64{}, maps: mappings{}, armed: map[pointKey]struct{}{}}
 }
 
 // A key finds the open actions that a message may belong to. It leaves out the client's port: a redundant connection
@@ -64,19 +76,26 @@ func keyOf(e *rules.Event) key {
 	return key{e.Msg.Proto, e.Flow.Client.Addr(), e.Flow.Server.Addr(), e.Flow.Server.Port(), e.Msg.Station}
 }
 
-// Take looks at one event. Events that have to do with no control action cost a table look-up and allocate nothing.
+// Take looks at one event. Events that have to do with no control action cost a comparison, or a table look-up where
+// actions are open, and allocate nothing.
 func (l *Ledger) Take(e *rules.Event) {
 	l.now = e.At
-	if l.count > 0 && e.At >= l.next {
-		l.expire()
-	}
 	switch e.What {
-	case rules.Gap, rules.Unframed:
-		l.gap(e.Flow.Conn)
 	case rules.Message:
+		if l.count == 0 && !commands(e.Msg.Op) {
+			return
+		}
 		if follow := followers[e.Msg.Proto.Name]; follow != nil {
 			follow(l, e)
 		}
+		if len(l.due) > 0 {
+			l.prove(e.Flow.Conn, e.Flow.Unseen)
+		}
+	case rules.Gap, rules.Unframed:
+		l.lost(e.Flow.Conn)
+	}
+	if l.count > 0 && e.At >= l.next {
+		l.expire()
 	}
 }
 
@@ -85,6 +104,27 @@ var followers = map[string]func(*Ledger, *rules.Event){
 	"modbus": (*Ledger).modbus,
 	"dnp3":   (*Ledger).dnp3,
 	"iec104": (*Ledger).iec104,
+}
+
+// commands says whether a message that does op can begin an action.
+func commands(op protocols.Op) bool { return op == protocols.Operate || op == protocols.Write }
+
+// Closed says that a connection is over. ended: both ends or one have ended it; unseen: bytes were acknowledged that
+// the capture does not hold. What waits for an answer on it has timed out if nothing can have been missed.
+func (l *Ledger) Closed(conn uint64, ended, unseen bool) {
+	delete(l.losses, conn)
+	if l.count == 0 {
+		return
+	}
+	for _, a := range l.order {
+		if a.closed || a.conn != conn || a.done() {
+			continue
+		}
+		if !ended || unseen {
+			a.gap = true
+		}
+		l.close(a, a.settled(Timeout))
+	}
 }
 
 // Flush closes what is still open, at the end of the captures: what had its confirmation keeps it, the rest is unknown.
@@ -104,6 +144,9 @@ func (l *Ledger) begin(e *rules.Event, model Model) *action {
 	}
 	k := keyOf(e)
 	a := newAction(k, e, model)
+	if at, ok := l.losses[a.conn]; ok && e.At-at < doubtful {
+		a.doubt = true
+	}
 	l.open[k] = append(l.open[k], a)
 	l.order = append(l.order, a)
 	l.count++
@@ -113,6 +156,7 @@ func (l *Ledger) begin(e *rules.Event, model Model) *action {
 
 // wait moves a's deadline to after from now.
 func (l *Ledger) wait(a *action, after int64) {
+	l.undue(a)
 	a.deadline = l.now + after
 	if l.count == 1 || a.deadline < l.next {
 		l.next = a.deadline
@@ -135,14 +179,9 @@ func (l *Ledger) find(e *rules.Event, match func(*action) bool) *action {
 
 // close ends a with an outcome and hands its record out.
 func (l *Ledger) close(a *action, o Outcome) {
+	l.undue(a)
 	a.closed = true
-	list := l.open[a.key]
-	for i, other := range list {
-		if other == a {
-			list = append(list[:i], list[i+1:]...)
-			break
-		}
-	}
+	list := without(l.open[a.key], a)
 	if len(list) == 0 {
 		delete(l.open, a.key)
 	} else {
@@ -153,6 +192,16 @@ func (l *Ledger) close(a *action, o Outcome) {
 	l.emit(a.finish())
 }
 
+// without takes a out of list, in place.
+func without(list []*action, a *action) []*action {
+	for i, other := range list {
+		if other == a {
+			return append(list[:i], list[i+1:]...)
+		}
+	}
+	return list
+}
+
 func (l *Ledger) evict() {
 	for len(l.order) > 0 {
 		a := l.order[0]
@@ -160,37 +209,6 @@ func (l *Ledger) evict() {
 		if !a.closed {
 			l.close(a, a.settled(UnknownGap))
 			return
-		}
-	}
-}
-
-// expire closes what has waited long enough, and finds the next deadline.
-func (l *Ledger) expire() {
-	l.next = 1<<63 - 1
-	live := l.order[:0]
-	for _, a := range l.order {
-		switch {
-		case a.closed:
-			continue
-		case a.deadline <= l.now:
-			l.close(a, a.settled(Timeout))
-			continue
-		}
-		l.next = min(l.next, a.deadline)
-		live = append(live, a)
-	}
-	clear(l.order[len(live):])
-	l.order = live
-}
-
-// gap marks every open action of a connection: an answer may have been among the lost bytes.
-func (l *Ledger) gap(conn uint64) {
-	if l.count == 0 {
-		return
-	}
-	for _, a := range l.order {
-		if !a.closed && a.conn == conn {
-			a.gap = true
 		}
 	}
 }

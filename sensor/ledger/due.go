@@ -1,0 +1,84 @@
+package ledger
+
+// expire closes what has waited long enough, and finds the next deadline. An action that is due without an answer is
+// kept until its connection shows that none was missed.
+func (l *Ledger) expire() {
+	l.next = 1<<63 - 1
+	all := l.order
+	live := l.order[:0]
+	for _, a := range all {
+		if !a.closed && a.deadline <= l.now {
+			switch {
+			case a.done() || a.gap || a.datagram:
+				l.close(a, a.settled(UnknownGap))
+			case a.overdue:
+				l.close(a, UnknownGap)
+			default:
+				a.overdue, a.deadline = true, l.now+unproven
+				l.due[a.conn] = append(l.due[a.conn], a)
+			}
+		}
+		if a.closed {
+			continue
+		}
+		l.next = min(l.next, a.deadline)
+		live = append(live, a)
+	}
+	clear(all[len(live):])
+	l.order = live
+}
+
+// prove settles what is due on a connection that a message came on.
+func (l *Ledger) prove(conn uint64, unseen bool) {
+	list := l.due[conn]
+	delete(l.due, conn)
+	for _, a := range list {
+		a.overdue = false
+		a.gap = a.gap || unseen
+		l.close(a, a.settled(Timeout))
+	}
+}
+
+// undue takes a from among those that wait for proof.
+func (l *Ledger) undue(a *action) {
+	if !a.overdue {
+		return
+	}
+	a.overdue = false
+	if list := without(l.due[a.conn], a); len(list) > 0 {
+		l.due[a.conn] = list
+	} else {
+		delete(l.due, a.conn)
+	}
+}
+
+// lost marks every open action of a connection: an answer, or a request, may have been among the lost bytes.
+func (l *Ledger) lost(conn uint64) {
+	if _, known := l.losses[conn]; known || len(l.losses) < maxLosses {
+		l.losses[conn] = l.now
+	} else {
+		for c, at := range l.losses {
+			if l.now-at >= doubtful {
+				delete(l.losses, c)
+			}
+		}
+		if len(l.losses) >= maxLosses { // all are recent: forget one of them rather than grow
+			for c := range l.losses {
+				delete(l.losses, c)
+				break
+			}
+		}
+		l.losses[conn] = l.now
+	}
+	if l.count == 0 {
+		return
+	}
+	for _, a := range l.order {
+		if !a.closed && a.conn == conn {
+			a.gap = true
+		}
+	}
+	if len(l.due) > 0 {
+		l.prove(conn, true)
+	}
+}
