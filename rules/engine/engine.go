@@ -28,12 +28,16 @@ type Engine struct {
 	fan    *fan
 	cases  *cases
 	swept  int64 // packet time of the last look for findings that have ended
+
+	waits  []*running // rules that fire when time has passed
+	ticked int64      // packet time of the last look at them
 }
 
 // running is a rule with its state.
 type running struct {
 	*lang.Rule
 	state   *state // nil if the rule remembers nothing
+	watch   *watch // of a rule that waits, in place of state; else nil
 	number  int
 	covered bool // the index says all that When says
 }
@@ -44,7 +48,11 @@ func New(set []*lang.Rule, o Options) *Engine {
 	seed := lang.Hash(maphash.Bytes(maphash.MakeSeed(), []byte("roje")))
 	for i, r := range set {
 		run := &running{Rule: r, number: i, covered: covered(&r.When)}
-		if r.State != nil {
+		switch {
+		case r.State.Waits():
+			run.watch = newWatch(r.State, seed)
+			g.waits = append(g.waits, run)
+		case r.State != nil:
 			run.state = newState(r.State, seed)
 		}
 		g.run = append(g.run, run)
@@ -62,10 +70,47 @@ func (g *Engine) Judge(e *rules.Event) {
 		g.swept = e.At
 		g.sweep(e.At)
 	}
+	if e.At >= g.ticked+tickEvery || e.At < g.ticked {
+		g.Tick(e.At)
+	}
 	g.env.E = e
 	for _, r := range g.index.lookup(e) {
-		if r.exact(e) && r.judge(&g.env) {
+		switch {
+		case !r.exact(e):
+		case r.state != nil && r.State.Each && e.Msg != nil:
+			for i := range e.Msg.Points {
+				if g.env.Point = i; r.judge(&g.env) {
+					g.fire(r)
+				}
+			}
+			g.env.Point = 0
+		case r.judge(&g.env):
 			g.fire(r)
+		}
+	}
+}
+
+const (
+	tickEvery = 1e9       // how often the rules that wait are looked at, in packet time
+	unwatched = 900 * 1e9 // time in which nothing at all was seen is time in which nobody watched
+)
+
+// Tick says that it is now at, in packet time, and lets the rules fire that wait for what has not come. Judge calls it
+// for the time of its events; where packets may stop altogether, whoever feeds the engine calls it besides. A long
+// time without any event, and time that runs back, as between captures, prove no silence: waiting begins anew.
+func (g *Engine) Tick(at int64) {
+	jump := at - g.ticked
+	g.ticked = at
+	for _, r := range g.waits {
+		if jump < -tickEvery || jump > unwatched {
+			r.watch.forget()
+			continue
+		}
+		for e := r.watch.due(at, &g.env); e != nil; e = r.watch.due(at, &g.env) {
+			g.env.E = e
+			if r.After == nil || r.After(&g.env) {
+				g.fire(r)
+			}
 		}
 	}
 }
@@ -85,7 +130,18 @@ func (r *running) exact(e *rules.Event) bool {
 
 // judge tells whether r fires, and lets its state count.
 func (r *running) judge(env *lang.Env) bool {
+	if r.watch != nil && r.State.Expect != nil && r.State.Expect(env) {
+		r.watch.came(env)
+		return false
+	}
 	if r.Before != nil && !r.Before(env) {
+		if r.state != nil && r.State.Prior != nil && r.State.Prior(env) {
+			r.state.remember(env)
+		}
+		return false
+	}
+	if r.watch != nil {
+		r.watch.hear(env)
 		return false
 	}
 	if r.state == nil {

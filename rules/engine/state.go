@@ -21,6 +21,12 @@ type cellState struct {
 	values  []sighting
 	step    int
 	started int64 // when the first step of the sequence was done
+
+	prior    int64 // packet time of the event that the rule remembers, if hasPrior
+	last     float64
+	hasPrior bool
+	hasLast  bool
+	rate     rate
 }
 
 // slots is how finely a window is cut: a count stands for between 7/8 and all of it, never for more.
@@ -38,13 +44,23 @@ func newState(s *lang.State, seed lang.Hash) *state {
 
 // count takes env's event into account and puts the numbers into env.
 func (s *state) count(env *lang.Env) {
-	h := s.seed
-	for _, w := range s.By {
-		h = w.Hash(h, env)
-	}
-	c := s.cell(uint64(h))
+	c := s.cell(key(s.seed, s.By, env))
 	at := env.E.At
-	env.Count = c.add(at, s.Window)
+	if s.Rate {
+		env.Count, env.Rate = c.rate.add(at, s.Window)
+	} else {
+		env.Count = c.add(at, s.Window)
+	}
+	if s.Prior != nil {
+		env.PriorAgo = at - c.prior
+		env.Prior = c.hasPrior && env.PriorAgo >= 0 && env.PriorAgo < s.Window
+		if s.Prior(env) {
+			c.prior, c.hasPrior = at, true
+		}
+	}
+	if s.Last != nil {
+		c.compare(s.Last, env)
+	}
 	env.Distinct = 0
 	switch {
 	case s.Points:
@@ -63,6 +79,30 @@ func (s *state) count(env *lang.Env) {
 	}
 	if s.Sequence != nil {
 		c.advance(s, env)
+	}
+}
+
+// key mixes the values of words.
+func key(h lang.Hash, words []*lang.Word, env *lang.Env) uint64 {
+	for _, w := range words {
+		h = w.Hash(h, env)
+	}
+	return uint64(h)
+}
+
+// remember takes an event that only matters to those after it.
+func (s *state) remember(env *lang.Env) {
+	c := s.cell(key(s.seed, s.By, env))
+	c.prior, c.hasPrior = env.E.At, true
+}
+
+// compare sets the value of w beside the one before it.
+func (c *cellState) compare(w *lang.Word, env *lang.Env) {
+	v, ok := w.Number(env)
+	env.Previous, env.HasPrev = c.last, c.hasLast
+	env.Changed = ok && c.hasLast && v != c.last
+	if ok {
+		c.last, c.hasLast = v, true
 	}
 }
 

@@ -15,7 +15,29 @@ type Env struct {
 	Step     int64 // steps of the sequence that are done
 	Done     bool  // the sequence was completed within the window
 
+	Point int // the point of the message that the words of a point mean
+
+	Prior    bool    // the event that the rule remembers came within the window before this one
+	PriorAgo int64   // how long before, ns
+	Previous float64 // value of the state's last word before this event, if HasPrevious
+	HasPrev  bool
+	Changed  bool // that value differs from this event's
+
+	Rate Rate // of the key
+
+	Quiet   int64 // how long a silent key has been silent, ns
+	Longest int64 // its longest pause before, ns
+
 	status map[statusKey]string
+}
+
+// A Rate is what the windows of a key usually hold, the current one left out.
+type Rate struct {
+	Windows int64   // that are over, at least one event seen before them
+	Usual   float64 // mean of their counts
+	Spread  float64 // standard deviation
+	Most    float64 // greatest
+	Excess  float64 // cumulative sum of what lies above the usual, in spreads
 }
 
 type statusKey struct {

@@ -27,7 +27,12 @@ func (h Hash) Uint64(v uint64) Hash {
 func (h Hash) Float64(v float64) Hash { return h.Uint64(math.Float64bits(v)) }
 
 // String mixes s and its length in.
-func (h Hash) String(s string) Hash {
+func (h Hash) String(s string) Hash { return mix(h, s) }
+
+// Bytes mixes b in as String does the same text.
+func (h Hash) Bytes(b []byte) Hash { return mix(h, b) }
+
+func mix[T string | []byte](h Hash, s T) Hash {
 	h = h.Uint64(uint64(len(s)))
 	for len(s) >= 8 {
 		h = h.Uint64(uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |

@@ -265,13 +265,53 @@ func (r *reader) state(n *yaml.Node) *State {
 				r.errorf(n, "", "a sequence has 2 to 8 steps")
 			}
 		},
-		"cap":  func(n *yaml.Node) { r.whole(n, 2, maxCap, &s.Cap) },
-		"keys": func(n *yaml.Node) { r.whole(n, 1, maxKeys, &s.Keys) },
+		"prior":  func(n *yaml.Node) { s.Prior = r.event(n) },
+		"expect": func(n *yaml.Node) { s.Expect = r.event(n) },
+		"last": func(n *yaml.Node) {
+			if words := r.words(n); len(words) == 1 && (words[0].int != nil || words[0].num != nil) {
+				s.Last = words[0]
+			} else if len(words) > 0 {
+				r.errorf(n, "", "last takes one word that is a number")
+			}
+		},
+		"alive":   func(n *yaml.Node) { s.Alive = r.words(n) },
+		"each":    func(n *yaml.Node) { s.Each = r.yes(n) },
+		"rate":    func(n *yaml.Node) { s.Rate = r.yes(n) },
+		"silence": func(n *yaml.Node) { s.Silence = r.yes(n) },
+		"cap":     func(n *yaml.Node) { r.whole(n, 2, maxCap, &s.Cap) },
+		"keys":    func(n *yaml.Node) { r.whole(n, 1, maxKeys, &s.Keys) },
 	})
 	for _, key := range []string{"by", "window"} {
 		if !seen[key] {
 			r.errorf(n, "", "state has no %s", key)
 		}
 	}
+	switch {
+	case s.Silence && s.Expect != nil:
+		r.errorf(n, "write two rules", "a rule waits for silence or for an event, not for both")
+	case s.Waits() && (s.Sequence != nil || s.Distinct != nil || s.Points || s.Prior != nil || s.Last != nil || s.Rate || s.Each):
+		r.errorf(n, "", "a rule that waits (silence, expect) counts nothing else")
+	case s.Alive != nil && !s.Silence:
+		r.errorf(n, "", "alive belongs to silence")
+	case s.Each && s.Sequence != nil:
+		r.errorf(n, "", "a sequence is of messages, not of each point")
+	}
 	return s
+}
+
+// event reads a condition that looks at one event alone.
+func (r *reader) event(n *yaml.Node) Cond {
+	before, after, err := r.v.Condition(n.Value)
+	switch {
+	case err != nil:
+		r.inside(n, err)
+	case after != nil:
+		r.errorf(n, "", "this condition cannot look at the state")
+	}
+	return before
+}
+
+func (r *reader) yes(n *yaml.Node) bool {
+	i, _ := r.oneOf(n, "answer", []string{"false", "true"})
+	return i == 1
 }

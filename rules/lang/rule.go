@@ -72,6 +72,16 @@ type State struct {
 	Distinct *Word   // whose different values are counted; nil: none
 	Points   bool    // instead of Distinct: the address and kind of every point of the message
 	Sequence []Cond  // steps in their order; nil: none
+	Prior    Cond    // events that are remembered for the word prior; nil: none
+	Last     *Word   // whose value before is known as previous and changed; nil: none
+	Each     bool    // the rule is asked for each point of a message, and the words of a point mean that one
+	Rate     bool    // windows follow each other, and what they usually hold is known
+	Expect   Cond    // the event that must follow within the window; without it the rule fires. nil: none
+	Silence  bool    // the rule fires when a key that was heard regularly is heard no more
+	Alive    []*Word // with Silence: only while events with the same values of these words still come; nil: always
 	Cap      int     // most different values that are told apart per key
 	Keys     int     // most keys; the one longest unused makes room
 }
+
+// Waits tells whether the rule fires on what does not come, when time has passed, and not on an event.
+func (s *State) Waits() bool { return s != nil && (s.Silence || s.Expect != nil) }

@@ -103,6 +103,15 @@ func (w *Word) has(env *Env) (ok bool) {
 	return ok
 }
 
+// Number returns the value of a word that is a number; ok is false where there is none.
+func (w *Word) Number(env *Env) (v float64, ok bool) {
+	if w.num != nil {
+		return w.num(env)
+	}
+	n, ok := w.int(env)
+	return float64(n), ok
+}
+
 // Hash mixes the word's value into h; state keys and distinct values are made of it. An absent value has its own hash.
 func (w *Word) Hash(h Hash, env *Env) Hash {
 	switch {

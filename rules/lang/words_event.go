@@ -35,12 +35,23 @@ func whoWords() []*Word {
 			return m, m != rules.MAC{}
 		}}
 	}
+	end := func(name, doc string, as protocols.Side) *Word {
+		return &Word{Name: name, Doc: doc, Kind: Addr, addr: func(env *Env) (netip.Addr, bool) {
+			a := env.E.Flow.Client
+			if m := env.E.Msg; m != nil && m.From != as {
+				a = env.E.Flow.Server
+			}
+			return a.Addr(), a.Addr().IsValid() && env.E.Msg != nil
+		}}
+	}
 	client := func(f *rules.Flow) netip.AddrPort { return f.Client }
 	server := func(f *rules.Flow) netip.AddrPort { return f.Server }
 	return []*Word{
 		{Name: "what", Doc: "the kind of event", Kind: Text, Names: rules.WhatNames(), int: func(env *Env) (int64, bool) { return int64(env.E.What), true }},
 		addr("client", "who asks or commands, or who opened the connection; of an ARP packet its sender", client),
 		addr("server", "who is asked or commanded; of an ARP packet its target", server),
+		end("sender", "the end that sent this message", protocols.Client),
+		end("receiver", "the end that it was sent to", protocols.Server),
 		port("client_port", "its port", client),
 		port("server_port", "its port", server),
 		mac("client_mac", "link-layer address that the client's packets carry", func(f *rules.Flow) rules.MAC { return f.ClientMAC }),
@@ -99,6 +110,9 @@ func messageWords(protos []*protocols.Protocol) []*Word {
 		integer("station", "unit id, outstation link address or common address", func(m *protocols.Message) (int64, bool) { return int64(m.Station), m.HasStation }),
 		integer("master", "DNP3 link address of the master, 104 originator address", func(m *protocols.Message) (int64, bool) { return int64(m.Master), m.HasMaster }),
 		enum("turn", "how it relates to its request", turnNames, func(m *protocols.Message) (int64, bool) { return int64(m.Turn), true }),
+		integer("content", "a number that stands for what the message carries; equal content has an equal number", func(m *protocols.Message) (int64, bool) {
+			return int64(Hash(0).Bytes(m.Body) >> 1), len(m.Body) > 0
+		}),
 		{Name: "rtt_ms", Doc: "milliseconds from the request to this response", Kind: Float, num: func(env *Env) (float64, bool) {
 			m := env.E.Msg
 			if m == nil || m.RTT <= 0 {
@@ -138,7 +152,7 @@ func protocolWords(p *protocols.Protocol) []*Word {
 		w := &Word{Name: p.Name + "." + f.Name, Doc: f.Doc}
 		of := func(env *Env) (*protocols.Field, *protocols.Message) {
 			m := env.E.Msg
-			if m == nil || m.Proto == nil || m.Proto.Name != p.Name || i >= len(m.Proto.Field) || env.E.What != rules.Message {
+			if m == nil || m.Proto == nil || m.Proto.Name != p.Name || i >= len(m.Proto.Field) || env.E.What != rules.Message || m.Detail == nil {
 				return nil, nil
 			}
 			return &m.Proto.Field[i], m

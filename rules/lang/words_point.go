@@ -8,14 +8,21 @@ import (
 var pointKinds = []string{protocols.OtherKind.String(), protocols.BinaryIn.String(), protocols.BinaryOut.String(), protocols.AnalogIn.String(),
 	protocols.AnalogOut.String(), protocols.Counter.String()}
 
-// pointWords are about the points of a message; all but `points` and `point` mean the first one.
+// pointWords are about the points of a message; all but `points` and `point` mean the first one, or where the rule's
+// state says each, the one in turn.
 func pointWords() []*Word {
 	first := func(name, doc string, get func(*protocols.Point) (int64, bool)) *Word {
 		return &Word{Name: name, Doc: doc, Kind: Int, int: func(env *Env) (int64, bool) {
-			if m := env.E.Msg; m != nil && len(m.Points) > 0 {
-				return get(&m.Points[0])
+			if p := env.point(); p != nil {
+				return get(p)
 			}
 			return 0, false
+		}}
+	}
+	quality := func(name, doc string, bits protocols.Quality) *Word {
+		return &Word{Name: name, Doc: doc, Kind: Bool, bool: func(env *Env) bool {
+			p := env.point()
+			return p != nil && p.Has&protocols.HasQuality != 0 && p.Quality&bits != 0
 		}}
 	}
 	kind := first("kind", "kind of the first point", func(p *protocols.Point) (int64, bool) { return int64(p.Kind), true })
@@ -35,12 +42,32 @@ func pointWords() []*Word {
 		kind,
 		first("control", "control octet of the first point", func(p *protocols.Point) (int64, bool) { return int64(p.Control), p.Has&protocols.HasControl != 0 }),
 		{Name: "value", Doc: "value of the first point", Kind: Float, num: func(env *Env) (float64, bool) {
-			if m := env.E.Msg; m != nil && len(m.Points) > 0 {
-				return m.Points[0].Value, m.Points[0].Has&protocols.HasValue != 0
+			if p := env.point(); p != nil {
+				return p.Value, p.Has&protocols.HasValue != 0
 			}
 			return 0, false
 		}},
+		first("quality", "quality bits of the first point as a number; 0 is good", func(p *protocols.Point) (int64, bool) {
+			return int64(p.Quality &^ protocols.Online), p.Has&protocols.HasQuality != 0
+		}),
+		quality("invalid", "the first point is marked invalid, offline or without communication", protocols.Invalid|protocols.Offline|protocols.CommLost),
+		quality("forced", "the value of the first point was put in by a person or a program: substituted, forced", protocols.Substituted|protocols.RemoteForced|protocols.LocalForced),
+		{Name: "skew_ms", Doc: "time tag of the first point minus packet time, milliseconds", Kind: Float, num: func(env *Env) (float64, bool) {
+			p := env.point()
+			if p == nil || p.Has&protocols.HasTime == 0 || p.Has&protocols.HasAge != 0 {
+				return 0, false
+			}
+			return float64(p.Time-env.E.At) / 1e6, true
+		}},
 	}
+}
+
+// point is the point that the words of a point mean; nil if there is none.
+func (env *Env) point() *protocols.Point {
+	if m := env.E.Msg; m != nil && env.Point < len(m.Points) {
+		return &m.Points[env.Point]
+	}
+	return nil
 }
 
 var noveltyDocs = [...]string{"the client has never been a client of a control protocol", "the server has never been a server of a control protocol",
@@ -92,6 +119,25 @@ func stateWords() []*Word {
 		{Name: "count", Doc: "events of this key within the window, this one included", Kind: Int, State: true, int: func(env *Env) (int64, bool) { return env.Count, true }},
 		{Name: "distinct", Doc: "different values of this key within the window, at most the cap", Kind: Int, State: true, int: func(env *Env) (int64, bool) { return env.Distinct, true }},
 		{Name: "step", Doc: "steps of the sequence that are done", Kind: Int, State: true, int: func(env *Env) (int64, bool) { return env.Step, true }},
+		stateBool("prior", "an event that the state remembers (`prior:`) came within the window before this one", func(env *Env) bool { return env.Prior }),
+		stateNum("prior_s", "how many seconds before", func(env *Env) (float64, bool) { return float64(env.PriorAgo) / 1e9, env.Prior }),
+		stateBool("changed", "the value of the state's `last:` word is not what it was at this key's event before", func(env *Env) bool { return env.Changed }),
+		stateNum("previous", "that value before", func(env *Env) (float64, bool) { return env.Previous, env.HasPrev }),
+		{Name: "windows", Doc: "windows of this key that are over, with `rate:`", Kind: Int, State: true, int: func(env *Env) (int64, bool) { return env.Rate.Windows, true }},
+		stateNum("usual", "mean count of those windows", func(env *Env) (float64, bool) { return env.Rate.Usual, env.Rate.Windows > 0 }),
+		stateNum("spread", "standard deviation of their counts", func(env *Env) (float64, bool) { return env.Rate.Spread, env.Rate.Windows > 0 }),
+		stateNum("most", "greatest count of them", func(env *Env) (float64, bool) { return env.Rate.Most, env.Rate.Windows > 0 }),
+		stateNum("excess", "cumulative sum of what lies above the usual, in standard deviations", func(env *Env) (float64, bool) { return env.Rate.Excess, env.Rate.Windows > 0 }),
+		stateNum("quiet_s", "seconds since the key was last heard, with `silence:`", func(env *Env) (float64, bool) { return float64(env.Quiet) / 1e9, env.Quiet > 0 }),
+		stateNum("longest_s", "its longest pause before, seconds", func(env *Env) (float64, bool) { return float64(env.Longest) / 1e9, env.Quiet > 0 }),
 		{Name: "done", Doc: "the sequence was completed within the window", Kind: Bool, State: true, bool: func(env *Env) bool { return env.Done }},
 	}
+}
+
+func stateBool(name, doc string, get func(*Env) bool) *Word {
+	return &Word{Name: name, Doc: doc, Kind: Bool, State: true, bool: get}
+}
+
+func stateNum(name, doc string, get func(*Env) (float64, bool)) *Word {
+	return &Word{Name: name, Doc: doc, Kind: Float, State: true, num: get}
 }

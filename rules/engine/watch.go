@@ -1,0 +1,168 @@
+package engine
+
+import (
+	"github.com/roje-ot/roje/protocols"
+	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/lang"
+)
+
+// A watch is what a rule remembers that waits for time to pass: per key, an event to come back to. Its two uses are
+// `expect` (after this event another one must come within the window) and `silence` (a key that was heard regularly is
+// heard no more).
+type watch struct {
+	*lang.State
+	seed  lang.Hash
+	index map[uint64]int32
+	cells []waiting
+	lru   list
+	alive map[uint64]int64 // packet time at which the values of Alive were last heard
+	next  int64            // no cell is due before this packet time
+}
+
+// waiting is the memory of one key.
+type waiting struct {
+	key     uint64
+	parent  uint64 // key in alive
+	armed   bool
+	due     int64
+	last    int64 // packet time of the last event
+	longest int64 // longest pause between two
+	first   int64
+	n       int64
+	event   rules.Event
+	msg     protocols.Message
+	points  [4]protocols.Point // the first of the message's
+}
+
+const (
+	minBeats   = 50  // events before a silence means something
+	minPauses  = 20  // and for how many of its longest pauses the key was heard
+	slackPause = 5e9 // ns beyond three pauses that are no silence yet
+	never      = int64(1<<63 - 1)
+)
+
+func newWatch(s *lang.State, seed lang.Hash) *watch {
+	return &watch{State: s, seed: seed, index: map[uint64]int32{}, lru: newList(), alive: map[uint64]int64{}, next: never}
+}
+
+// forget begins anew: what was waited for may have come unseen. Regularity is kept.
+func (w *watch) forget() {
+	for i := range w.cells {
+		c := &w.cells[i]
+		c.armed, c.last = false, 0
+	}
+	clear(w.alive)
+	w.next = never
+}
+
+// came says that what env's key waits for has come.
+func (w *watch) came(env *lang.Env) {
+	if i, ok := w.index[key(w.seed, w.By, env)]; ok {
+		w.cells[i].armed = false
+	}
+}
+
+// hear takes an event that something is waited for after.
+func (w *watch) hear(env *lang.Env) {
+	c, at := w.cell(key(w.seed, w.By, env)), env.E.At
+	if w.Alive != nil {
+		c.parent = key(w.seed, w.Alive, env)
+		if len(w.alive) >= w.Keys {
+			clear(w.alive)
+		}
+		w.alive[c.parent] = at
+	}
+	if w.Expect != nil {
+		if !c.armed {
+			c.keep(env.E)
+			c.armed, c.due = true, at+w.Window
+			w.next = min(w.next, c.due)
+		}
+		return
+	}
+	switch {
+	case c.n == 0 || at < c.first:
+		c.first, c.longest, c.n = at, 0, 0
+		c.keep(env.E)
+	case c.last != 0 && c.due == never: // it is heard again; the silence was said and is no usual pause
+	case c.last != 0:
+		c.longest = max(c.longest, at-c.last)
+	}
+	c.n++
+	c.last, c.event.At, c.event.Frame = at, at, env.E.Frame
+	c.armed = c.n >= minBeats && at-c.first >= minPauses*c.longest
+	c.due = at + max(3*c.longest+slackPause, w.Window)
+	w.next = min(w.next, c.due)
+}
+
+// keep copies what outlives e: all but the bytes and the decoder's own detail.
+func (c *waiting) keep(e *rules.Event) {
+	c.event = *e
+	if e.Msg == nil {
+		return
+	}
+	c.msg = *e.Msg
+	c.msg.Points = c.points[:copy(c.points[:], e.Msg.Points)]
+	c.msg.Body, c.msg.Raw, c.msg.Detail = nil, nil, nil
+	c.event.Msg = &c.msg
+}
+
+// due returns the event of a key whose time is over, at the time when it was, or nil; each is told once.
+func (w *watch) due(at int64, env *lang.Env) *rules.Event {
+	if at < w.next {
+		return nil
+	}
+	w.next = never
+	for i := range w.cells {
+		c := &w.cells[i]
+		if !c.armed {
+			continue
+		}
+		if c.due > at {
+			w.next = min(w.next, c.due)
+			continue
+		}
+		if w.Alive != nil && w.alive[c.parent] < c.due {
+			if at-c.due > int64(unwatched) {
+				c.armed = false // all of it went silent, which another rule says
+			} else {
+				w.next = min(w.next, at+slackPause)
+			}
+			continue
+		}
+		c.armed, w.next = false, at // there may be more
+		env.Count, env.Quiet, env.Longest = c.n, at-c.last, c.longest
+		if w.Silence {
+			c.due = never
+		}
+		// Cells move when the table grows, which it does not while a rule fires; so this one may be lent.
+		if c.event.Msg != nil {
+			c.msg.Points = c.points[:len(c.msg.Points)]
+			c.event.Msg = &c.msg
+		}
+		c.event.At = at
+		return &c.event
+	}
+	return nil
+}
+
+// cell returns the memory of key, made if need be.
+func (w *watch) cell(key uint64) *waiting {
+	if i, ok := w.index[key]; ok {
+		w.lru.touch(i)
+		return &w.cells[i]
+	}
+	var i int32
+	if len(w.cells) < w.Keys {
+		i = int32(len(w.cells))
+		w.cells = append(w.cells, waiting{})
+		w.lru.push(i)
+	} else {
+		i = w.lru.oldest()
+		delete(w.index, w.cells[i].key)
+		w.lru.touch(i)
+	}
+	w.cells[i] = waiting{key: key}
+	w.index[key] = i
+	return &w.cells[i]
+}
