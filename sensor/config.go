@@ -10,20 +10,22 @@ import (
 
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/rules/strict"
+	"github.com/roje-ot/roje/sensor/oneway"
 )
 
 // Config is the sensor's configuration file. The zero value of every field but one source (interfaces or replay) works.
 type Config struct {
-	Name       string   `yaml:"name"`       // of the sensor, in alert ids; default: the enrolled name, or the host's
-	State      string   `yaml:"state"`      // folder of the baseline and the spool; default /var/lib/roje-sensor
-	Interfaces []string `yaml:"interfaces"` // the SPAN ports
-	Replay     Recorded `yaml:"replay"`     // capture files instead of interfaces, for demos
-	Phase      string   `yaml:"phase"`      // learn, enforce (default) or off
-	Rules      string   `yaml:"rules"`      // folder of further rules beside the built-in pack
-	Enrolment  string   `yaml:"enrolment"`  // folder that `roje-sensor enrol` made; default STATE/enrolment. Without one, alerts stay in the spool
-	SpoolBytes int64    `yaml:"spool_bytes"`
-	Alerts     string   `yaml:"alerts"` // also write each alert as a JSON line to this file
-	Admin      string   `yaml:"admin"`  // address of /metrics and /healthz, loopback only; empty: none
+	Name       string        `yaml:"name"`       // of the sensor, in alert ids; default: the enrolled name, or the host's
+	State      string        `yaml:"state"`      // folder of the baseline and the spool; default /var/lib/roje-sensor
+	Interfaces []string      `yaml:"interfaces"` // the SPAN ports
+	Replay     Recorded      `yaml:"replay"`     // capture files instead of interfaces, for demos
+	Phase      string        `yaml:"phase"`      // learn, enforce (default) or off
+	Rules      string        `yaml:"rules"`      // folder of further rules beside the built-in pack
+	Enrolment  string        `yaml:"enrolment"`  // folder that `roje-sensor enrol` made; default STATE/enrolment. Without one, alerts stay in the spool
+	SpoolBytes int64         `yaml:"spool_bytes"`
+	Alerts     string        `yaml:"alerts"` // also write each alert as a JSON line to this file
+	OneWay     oneway.Config `yaml:"oneway"` // deliver over a link that has no way back, instead of over HTTPS
+	Admin      string        `yaml:"admin"`  // address of /metrics and /healthz, loopback only; empty: none
 }
 
 // Recorded names capture files that stand in for an interface.
@@ -88,6 +90,11 @@ func (c *Config) Check() error {
 	}
 	if c.SpoolBytes < 1<<20 {
 		bad("spool_bytes is %d; the least is 1048576", c.SpoolBytes)
+	}
+	if c.OneWay.Used() {
+		if err := c.OneWay.Check(); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	if c.Admin != "" {
 		host, _, err := net.SplitHostPort(c.Admin)

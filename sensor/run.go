@@ -5,8 +5,10 @@ package sensor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/roje-ot/roje/sensor/baseline"
 	"github.com/roje-ot/roje/sensor/enrol"
 	"github.com/roje-ot/roje/sensor/ledger"
+	"github.com/roje-ot/roje/sensor/oneway"
 	"github.com/roje-ot/roje/sensor/ship"
 	"github.com/roje-ot/roje/sensor/spool"
 )
@@ -38,11 +41,17 @@ type daemon struct {
 
 	box      *outbox
 	spool    *spool.Spool
-	identity *enrol.Identity // nil where the sensor is not enrolled
-	shipper  *ship.Client    // nil likewise
+	identity *enrol.Identity      // nil where the sensor is not enrolled
+	shipper  shipper              // nil likewise
+	sent     func() []batch.Range // over a one-way link: what was sent; nil otherwise
 	readers  []*reader
 	passive  *passivity
 	metrics  *metrics
+}
+
+// A shipper takes what is in the spool to the collector until ctx ends.
+type shipper interface {
+	Run(ctx context.Context) error
 }
 
 // Run runs the sensor until ctx ends, or, over recorded files, until they are read and what they raised is delivered or
@@ -96,8 +105,29 @@ func (d *daemon) openSpool() (func() error, error) {
 	if d.cfg.Name == "" {
 		d.cfg.Name = d.identity.Name
 	}
-	d.shipper, err = ship.Connect(d.identity, sp, time.Now, d.log)
-	return sp.Close, err
+	return sp.Close, d.openDelivery()
+}
+
+// openDelivery makes what the configuration asks for: HTTPS, or a one-way link.
+func (d *daemon) openDelivery() error {
+	if !d.cfg.OneWay.Used() {
+		client, err := ship.Connect(d.identity, d.spool, time.Now, d.log)
+		if err == nil {
+			d.shipper = client
+		}
+		return err
+	}
+	if err := d.spool.Bind(d.identity.Operator, d.identity.Sensor); err != nil {
+		return err
+	}
+	sender, err := oneway.New(oneway.Settings{
+		Config: d.cfg.OneWay, Spool: d.spool, Key: d.identity.Key, Archive: filepath.Join(d.cfg.State, oneway.ArchiveName), Now: time.Now, Log: d.log,
+	})
+	if err != nil {
+		return err
+	}
+	d.shipper, d.sent = sender, sender.Sent
+	return nil
 }
 
 func (d *daemon) openRules() (func() error, error) {
@@ -134,6 +164,9 @@ func (d *daemon) announce() {
 	collector := "none"
 	if d.identity != nil {
 		collector = d.identity.Collector
+	}
+	if name, ok := d.shipper.(fmt.Stringer); ok {
+		collector = name.String()
 	}
 	for _, r := range d.readers {
 		d.log.Info("watching", "source", r.name, "capture", r.tier, "passivity", d.passive.level(), "phase", d.cfg.Phase, "sensor", d.cfg.Name, "collector", collector)
