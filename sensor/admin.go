@@ -12,13 +12,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/roje-ot/roje/rules/batch"
-	"github.com/roje-ot/roje/sensor/capture/filter"
 )
 
 // metrics is what /metrics and the health record tell. Values are read when they are asked for.
 type metrics struct {
-	d      *daemon
-	filter *filter.Filter // nil where the kernel has none
+	d *daemon
 }
 
 // A gauge is one metric without labels.
@@ -34,8 +32,7 @@ var gauges = []gauge{
 	{"roje_spool_bytes", "Bytes that wait to be delivered.", prometheus.GaugeValue, func(m *metrics) float64 { return float64(m.d.spool.Stats().Bytes) }},
 	{"roje_spool_lost_total", "Records dropped because the spool was full.", prometheus.CounterValue, func(m *metrics) float64 { return float64(m.d.spool.Stats().Lost) }},
 	{"roje_sent_frames_total", "Frames that a watched port has sent, by its own count. Must be 0.", prometheus.CounterValue, func(m *metrics) float64 { return float64(m.d.passive.sent()) }},
-	{"roje_filter_kept_total", "Frames that the kernel filter kept.", prometheus.CounterValue, func(m *metrics) float64 { return float64(m.counts().Kept) }},
-	{"roje_filter_other_total", "Frames that the kernel filter counted and did not keep.", prometheus.CounterValue, func(m *metrics) float64 { return float64(m.counts().Other) }},
+	{"roje_backlog_dropped_total", "Frames that the host dropped before any interface's filter saw them, since it was booted.", prometheus.CounterValue, func(*metrics) float64 { return float64(backlogDropped()) }},
 }
 
 var (
@@ -44,19 +41,15 @@ var (
 	bytesRead = prometheus.NewDesc("roje_bytes_total", "Bytes of packets read.", perSource, nil)
 	messages  = prometheus.NewDesc("roje_messages_total", "Protocol messages decoded.", perSource, nil)
 	dropped   = prometheus.NewDesc("roje_dropped_total", "Packets that the ring had no room for.", perSource, nil)
+	became    = prometheus.NewDesc("roje_frames_total", "Frames that came to the interface, by what became of each.", []string{"source", "bucket"}, nil)
+	waiting   = prometheus.NewDesc("roje_frames_waiting", "Frames in the ring that are not read yet.", []string{"source"}, nil)
+	stamped   = prometheus.NewDesc("roje_stamps_total", "Frames by who took their time.", []string{"source", "by"}, nil)
+	merged    = prometheus.NewDesc("roje_merged_frames_total", "Frames that the host had put together from several: timing and counts are degraded.", []string{"source"}, nil)
+	portSent  = prometheus.NewDesc("roje_port_sent_frames_total", "Frames that the interface has sent, by its own count. Must be 0.", []string{"source"}, nil)
+	portTried = prometheus.NewDesc("roje_port_tried_frames_total", "Frames that somebody tried to send, and the kernel dropped. Must be 0.", []string{"source"}, nil)
+	portUp    = prometheus.NewDesc("roje_port_up", "1 while the interface has a link.", []string{"source", "state"}, nil)
 	build     = prometheus.NewDesc("roje_sensor_info", "Always 1.", []string{"version", "phase", "passivity"}, nil)
 )
-
-func (m *metrics) counts() filter.Counts {
-	if m.filter == nil {
-		return filter.Counts{}
-	}
-	counts, err := m.filter.Counts()
-	if err != nil {
-		return filter.Counts{}
-	}
-	return counts
-}
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(out chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, out) }
@@ -70,9 +63,10 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		for _, v := range []struct {
 			desc  *prometheus.Desc
 			value uint64
-		}{{packets, r.packets.Load()}, {bytesRead, r.bytes.Load()}, {messages, r.messages.Load()}, {dropped, r.dropped()}} {
+		}{{packets, r.packets.Load()}, {bytesRead, r.bytes.Load()}, {messages, r.messages.Load()}, {dropped, r.account().RingFull}} {
 			out <- prometheus.MustNewConstMetric(v.desc, prometheus.CounterValue, float64(v.value), r.name, r.tier)
 		}
+		r.collect(out)
 	}
 	out <- prometheus.MustNewConstMetric(build, prometheus.GaugeValue, 1, m.d.version, m.d.cfg.Phase, m.d.passive.level())
 }
@@ -114,14 +108,14 @@ func (d *daemon) reportHealth() {
 		At: time.Now().UTC(), Version: d.version, UptimeS: int64(time.Since(d.began).Seconds()), Phase: d.cfg.Phase,
 		Alerts: d.box.raised.Load(), Lost: stats.Lost, SpoolBytes: stats.Bytes, Spooled: stats.Records(), Passive: d.passive.level(),
 	}
-	if d.sent != nil {
-		h.Sent = d.sent()
-	}
 	for _, r := range d.readers {
 		h.Interfaces = append(h.Interfaces, r.name)
 		h.Packets += r.packets.Load()
 		h.Messages += r.messages.Load()
-		h.Dropped += r.dropped()
+		h.Dropped += r.account().RingFull
+		if r.port != nil {
+			h.Ports = append(h.Ports, r.health())
+		}
 	}
 	if sent := d.passive.sent(); sent > 0 {
 		h.Passive = fmt.Sprintf("BROKEN: the watched ports have sent %d frames", sent)

@@ -1,7 +1,9 @@
 package sensor
 
 import (
+	"errors"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/roje-ot/roje/sensor/passive"
 )
@@ -11,59 +13,67 @@ const (
 	passiveRecorded = "recorded" // no interface is open
 	passiveClaimed  = "claimed"  // the program does not send, and nothing but the program says so
 	passiveKernel   = "kernel"   // the kernel would drop it, and the process could not try
+	passiveDiode    = "diode"    // besides, the ports are in a namespace that the process is not in
 )
 
-// passivity is what keeps the sensor's ports silent, and what watches that they are.
+// passivity is what keeps the sensor's ports silent. It is set up before the readers run, and only read afterwards.
 type passivity struct {
-	ports     int
-	guarded   int // ports with every layer
-	sealed    bool
-	witnesses []*passive.Witness
+	ports   []*port
+	guarded int // ports with every layer
+	diodes  int // ports that are the end of a diode
+	sealed  bool
+	nftErr  error // why the last port has no nftables chain
+
+	delivery atomic.Pointer[ends] // of the sensor's own traffic
 }
 
 // guard puts the layers around one port. A layer that cannot be had is said and does not stop the sensor: the level
 // then stays at claimed.
-func (p *passivity) guard(iface string, log *slog.Logger) (closers []func() error) {
-	p.ports++
+func (l *passivity) guard(p *port, may able, log *slog.Logger) (closers []func() error) {
 	complete := true
 	missing := func(layer string, err error) {
 		complete = false
-		log.Warn("a layer of passivity is missing", "interface", iface, "layer", layer, "err", err)
+		log.Warn("a layer of passivity is missing", "interface", p.name, "layer", layer, "err", err)
 	}
-	if h, err := passive.Clean(iface); err != nil {
+	if h, err := passive.Clean(p.name); err != nil {
 		missing("hygiene", err)
 	} else {
-		closers = append(closers, p.unlessSealed(h.Close))
+		closers = append(closers, l.unlessSealed(h.Close))
 		for _, text := range h.Degraded {
-			log.Warn(text, "interface", iface)
+			log.Warn(text, "interface", p.name)
 		}
 	}
-	if e, err := passive.DropEgress(iface, false); err != nil {
+	if e, err := passive.DropEgress(p.name, !may.tcx); err != nil {
 		missing("egress", err)
 	} else {
-		closers = append(closers, p.unlessSealed(e.Close))
+		p.egress = e
+		closers = append(closers, l.unlessSealed(e.Close))
 	}
-	if n, err := passive.DropNFT(iface); err != nil {
-		missing("nftables", err)
-	} else {
-		closers = append(closers, p.unlessSealed(n.Close))
+	l.nftErr = errors.ErrUnsupported
+	if may.nft {
+		var n *passive.NFT
+		if n, l.nftErr = passive.DropNFT(p.name); l.nftErr == nil {
+			p.nft = n
+			closers = append(closers, l.unlessSealed(n.Close))
+		}
 	}
-	if w, err := passive.NewWitness(iface); err != nil {
-		missing("witness", err)
-	} else {
-		p.witnesses = append(p.witnesses, w)
+	if l.nftErr != nil {
+		missing("nftables", l.nftErr)
 	}
 	if complete {
-		p.guarded++
+		l.guarded++
+	}
+	if _, ok := passive.BehindDiode(p.name); ok {
+		l.diodes++
 	}
 	return closers
 }
 
 // unlessSealed leaves a layer in place where the process can no longer remove it: the port then stays shut after the
 // sensor has ended, until it is started again or somebody with the right opens it.
-func (p *passivity) unlessSealed(closing func() error) func() error {
+func (l *passivity) unlessSealed(closing func() error) func() error {
 	return func() error {
-		if p.sealed {
+		if l.sealed {
 			return nil
 		}
 		return closing()
@@ -71,31 +81,37 @@ func (p *passivity) unlessSealed(closing func() error) func() error {
 }
 
 // seal gives up every right that is not needed any more.
-func (p *passivity) seal(log *slog.Logger) {
+func (l *passivity) seal(log *slog.Logger) {
 	if err := passive.Seal(); err != nil {
 		log.Warn("a layer of passivity is missing", "layer", "seal", "err", err)
 		return
 	}
-	p.sealed = true
+	l.sealed = true
 }
 
-// level is what can be claimed.
-func (p *passivity) level() string {
-	switch {
-	case p.ports == 0:
+// level is what can be claimed at present, of the worst port.
+func (l *passivity) level() string {
+	if len(l.ports) == 0 {
 		return passiveRecorded
-	case p.sealed && p.guarded == p.ports:
+	}
+	for _, p := range l.ports {
+		if p.view().open {
+			return passiveClaimed
+		}
+	}
+	switch {
+	case l.sealed && l.diodes == len(l.ports):
+		return passiveDiode
+	case l.sealed && l.guarded == len(l.ports):
 		return passiveKernel
 	}
 	return passiveClaimed
 }
 
 // sent is how many frames the ports have sent since the start, by their own count. Anything but 0 is an alarm.
-func (p *passivity) sent() (n uint64) {
-	for _, w := range p.witnesses {
-		if frames, err := w.Sent(); err == nil {
-			n += frames
-		}
+func (l *passivity) sent() (n uint64) {
+	for _, p := range l.ports {
+		n += p.view().nic.Sent
 	}
 	return n
 }

@@ -21,20 +21,23 @@ type reader struct {
 	source   capture.Source
 	table    *flow.Table
 	pipeline *Pipeline
-	dropped  func() uint64 // lost by the kernel since the start
-	pace     float64       // packet seconds per second, of recorded files; 0 is as fast as possible
+	port     *port    // nil where the source is recorded files
+	delivery delivery // what is left out
+	pace     float64  // packet seconds per second, of recorded files; 0 is as fast as possible
 
-	packets, bytes, messages, decodedBytes atomic.Uint64
-	lastPacket                             atomic.Int64 // wall clock, Unix nanoseconds
+	packets, bytes, messages atomic.Uint64
+	published                atomic.Pointer[account]
 }
 
 // newReader makes a reader whose findings go, one at a time, to the daemon's baseline, ledger and rules.
 func (d *daemon) newReader(name, tier string, source capture.Source) *reader {
-	r := &reader{name: name, tier: tier, source: source, dropped: func() uint64 { return 0 }}
+	r := &reader{name: name, tier: tier, source: source}
 	r.pipeline = &Pipeline{Events: &Lines{},
 		Know:   func(e *rules.Event) { d.base.Judge(e) },
 		Record: func(e *rules.Event) { d.acts.Take(e) },
 		Judge:  func(e *rules.Event) { d.judge.Judge(e) },
+		Over:   func(conn uint64, ended, unseen bool) { d.acts.Closed(conn, ended, unseen) },
+		Base:   connections * uint64(len(d.readers)),
 	}
 	r.table = flow.New(flow.Config{Protocols: catalog.All}, r.pipeline.Handler())
 	return r
@@ -52,7 +55,7 @@ func (d *daemon) read(ctx context.Context, r *reader) error {
 		d.mu.Lock()
 		r.table.Flush()
 		d.mu.Unlock()
-		r.count()
+		r.count(true)
 	}()
 	for ctx.Err() == nil {
 		err := r.source.Next(&p)
@@ -63,7 +66,7 @@ func (d *daemon) read(ctx context.Context, r *reader) error {
 			d.mu.Lock()
 			r.table.Tick(time.Now().UnixNano())
 			d.mu.Unlock()
-			r.count()
+			r.count(true)
 			continue
 		case err != nil:
 			return fmt.Errorf("%s: %w", r.name, err)
@@ -71,22 +74,28 @@ func (d *daemon) read(ctx context.Context, r *reader) error {
 		if !pacer.wait(ctx, p.At) {
 			return nil
 		}
-		d.mu.Lock()
-		r.table.Packet(&p)
-		d.mu.Unlock()
+		if r.delivery.is(&p) {
+			r.delivery.count++
+		} else {
+			d.mu.Lock()
+			r.table.Packet(&p)
+			d.mu.Unlock()
+		}
 		r.packets.Add(1)
 		r.bytes.Add(uint64(p.OrigLen))
 		if p.Frame%packetsPerLock == 0 || r.pace > 0 {
-			r.count()
+			r.count(false)
 		}
 	}
 	return nil
 }
 
-// count publishes what the table has counted.
-func (r *reader) count() {
+// count publishes what the table has counted, and, in a pause or once a second, what became of every frame.
+func (r *reader) count(pause bool) {
 	r.messages.Store(r.pipeline.Messages)
-	r.lastPacket.Store(time.Now().UnixNano())
+	if now := time.Now(); pause || now.Sub(r.account().At) >= accountEvery {
+		r.take(now)
+	}
 }
 
 // A pacer holds packets back until their time has come.

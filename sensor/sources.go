@@ -6,10 +6,7 @@ import (
 	"io"
 	"net"
 
-	"github.com/roje-ot/roje/protocols/catalog"
 	"github.com/roje-ot/roje/sensor/capture"
-	"github.com/roje-ot/roje/sensor/capture/filter"
-	"github.com/roje-ot/roje/sensor/capture/ring"
 )
 
 // openSources opens the interfaces or the recorded files, and whatever of the layers of passivity can be had.
@@ -26,39 +23,20 @@ func (d *daemon) openSources() (func() error, error) {
 		}
 		return errors.Join(errs...)
 	}
-	kernel, why := filter.Load(filter.Ports(catalog.All))
-	if why == nil {
-		closers = append(closers, kernel.Close)
-		d.metrics.filter = kernel
-	}
 	for _, name := range d.cfg.Interfaces {
-		if _, err := net.InterfaceByName(name); err != nil {
-			return closing, fmt.Errorf("interface %s: no such interface; the host has %s", name, interfaceNames())
-		}
-		closers = append(closers, d.passive.guard(name, d.log)...)
-		r, err := ring.Open(ring.Config{Interface: name, Filter: kernel})
+		p, opened, err := openPort(name, asMuch, d.passive, d.log)
+		closers = append(closers, opened...)
 		if err != nil {
 			return closing, err
 		}
-		closers = append(closers, r.Close)
-		tier := "kernel filter and ring"
-		if why != nil {
-			tier = fmt.Sprintf("ring without filter (%v)", why)
-		}
-		reader := d.newReader(name, tier, r)
-		if kernel != nil {
-			reader.dropped = func() uint64 {
-				counts, err := kernel.Counts()
-				if err != nil || counts.Kept < reader.packets.Load() {
-					return 0
-				}
-				return counts.Kept - reader.packets.Load()
-			}
-		}
-		d.readers = append(d.readers, reader)
+		d.passive.ports = append(d.passive.ports, p)
+		r := d.newReader(name, p.tier, p.ring)
+		r.port, r.delivery.ends = p, &d.passive.delivery
+		d.readers = append(d.readers, r)
 	}
 	d.passive.seal(d.log)
-	return closing, nil
+	stop := d.watch()
+	return func() error { return errors.Join(stop(), closing()) }, nil
 }
 
 func interfaceNames() string {

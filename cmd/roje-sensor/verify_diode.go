@@ -16,7 +16,9 @@ import (
 func diodeCommand() *cobra.Command {
 	var outside, namespace string
 	cmd := &cobra.Command{Use: "diode", Short: "Put a SPAN port behind a diode in the kernel (root)", Args: needs(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error { return usageError{errors.New("name a command: install, remove or status")} }}
+		RunE: func(*cobra.Command, []string) error {
+			return usageError{errors.New("name a command: install, remove or status")}
+		}}
 	cmd.PersistentFlags().StringVar(&outside, "as", "roje0", "`NAME` of the interface that the sensor watches instead of the port")
 	cmd.PersistentFlags().StringVar(&namespace, "namespace", "roje-span", "`NAME` of the port's network namespace")
 	cmd.AddCommand(

@@ -3,11 +3,13 @@ package passive
 //go:generate go tool bpf2go -cc clang -cflags "-O2 -g -Wall -Werror" -target bpfel egress egress.bpf.c -- -I/usr/include/x86_64-linux-gnu
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -101,7 +103,8 @@ func (e *Egress) Tried() (frames, bytes uint64, err error) {
 	return binary.NativeEndian.Uint64(b[:]), binary.NativeEndian.Uint64(b[8:]), nil
 }
 
-// Watch returns an error if the program no longer stands at the egress: whoever is root can detach it without a trace.
+// Watch returns an error if the program no longer stands at the egress: whoever is root can detach it without a trace. A
+// sealed process cannot ask what else stands there, only whether its own link still holds.
 func (e *Egress) Watch() error {
 	if e.How == "clsact" {
 		filters, err := netlink.FilterList(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: e.index}}, netlink.HANDLE_MIN_EGRESS)
@@ -116,14 +119,33 @@ func (e *Egress) Watch() error {
 		}
 		return nil
 	}
+	if err := e.linkHolds(); err != nil {
+		return err
+	}
 	result, err := link.QueryPrograms(link.QueryOptions{Target: e.index, Attach: ebpf.AttachTCXEgress})
+	if err == nil && (len(result.Programs) == 0 || result.Programs[0].ID != e.id) {
+		return errors.New("another program stands before the egress program")
+	}
+	return nil // or this process may not ask
+}
+
+// linkHolds reads what the kernel says about the process's own link to the program: its interface is 0 once it was
+// detached.
+func (e *Egress) linkHolds() error {
+	paths, err := filepath.Glob("/proc/self/fdinfo/*")
 	if err != nil {
 		return err
 	}
-	if len(result.Programs) == 0 || result.Programs[0].ID != e.id {
-		return errors.New("the egress program was removed, or another one stands before it")
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil || !bytes.Contains(text, []byte("link_type:\ttcx\n")) || !bytes.Contains(text, fmt.Appendf(nil, "prog_id:\t%d\n", e.id)) {
+			continue
+		}
+		if bytes.Contains(text, fmt.Appendf(nil, "ifindex:\t%d\n", e.index)) {
+			return nil
+		}
 	}
-	return nil
+	return errors.New("the egress program was removed")
 }
 
 // EgressShut says how the egress of an interface is shut, by this process or another, or returns an error if it is not.

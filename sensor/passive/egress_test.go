@@ -108,8 +108,22 @@ func TestEgress(t *testing.T) {
 		if err := e.Watch(); err != nil {
 			t.Errorf("%s: %v", e.How, err)
 		}
+		if how, err := EgressShut(span); err != nil || how != e.How {
+			t.Errorf("%s: from outside it is %q, %v", e.How, how, err)
+		}
+		if e.tcx != nil {
+			if err := e.tcx.(interface{ Detach() error }).Detach(); err != nil {
+				t.Fatal(err)
+			}
+			if e.Watch() == nil || e.linkHolds() == nil {
+				t.Error("nobody notices that the program was detached")
+			}
+		}
 		if err := e.Close(); err != nil {
 			t.Fatal(err)
+		}
+		if _, err := EgressShut(span); err == nil {
+			t.Errorf("%s: after Close it is still shut, from outside", e.How)
 		}
 		if got, _ := arrived(t, span, peer, func() { transmit(t, span, false, frames) }); got != frames {
 			t.Errorf("after Close %d frames arrived, want %d", got, frames)
@@ -130,6 +144,9 @@ func TestNFT(t *testing.T) {
 	}
 	if err := n.Watch(); err != nil {
 		t.Error(err)
+	}
+	if got := n.Tried(); got != uint64(len(sends)*frames) || n.Silent != nil {
+		t.Errorf("the chain says that %d frames were tried, want %d; %v", got, len(sends)*frames, n.Silent)
 	}
 	if err := n.Close(); err != nil {
 		t.Fatal(err)

@@ -10,33 +10,46 @@ import (
 
 // An NFT is an nftables chain at the interface's egress hook (kernel 5.16) whose policy is to drop. Unlike the program
 // at the queueing layer, it also sees what is sent around that layer with PACKET_QDISC_BYPASS.
-type NFT struct{ table string }
+type NFT struct {
+	table string
+	log   int // the socket that hears what the chain drops, or -1
+	tried uint64
+	// Silent is why Tried stays at 0, on a kernel that cannot log at this hook.
+	Silent error
+}
 
 // DropNFT makes the chain, in a table of its own. It needs CAP_NET_ADMIN. The chain outlives the process: Close removes
 // it.
 func DropNFT(iface string) (*NFT, error) {
-	if _, err := net.InterfaceByName(iface); err != nil {
+	dev, err := net.InterfaceByName(iface)
+	if err != nil {
 		return nil, fmt.Errorf("nftables egress of %s: %w", iface, unix.ENODEV)
 	}
-	n := &NFT{table: "roje-" + iface}
+	n := &NFT{table: "roje-" + iface, log: -1}
 	conn, err := nftables.New()
 	if err != nil {
 		return nil, fmt.Errorf("nftables egress of %s: %w", iface, err)
 	}
 	table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyNetdev, Name: n.table})
 	policy := nftables.ChainPolicyDrop
-	conn.AddChain(&nftables.Chain{
+	chain := conn.AddChain(&nftables.Chain{
 		Name: "egress", Table: table, Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookEgress,
 		Priority: nftables.ChainPriorityFilter, Device: iface, Policy: &policy,
 	})
 	if err := conn.Flush(); err != nil {
 		return nil, fmt.Errorf("nftables egress of %s: %w", iface, err)
 	}
+	if rules, err := conn.GetRules(table, chain); err == nil && len(rules) > 0 { // of an earlier run
+		conn.FlushChain(chain)
+	}
+	if err := n.logDrops(conn, table, chain, dev.Index); err != nil {
+		n.Silent = err
+	}
 	return n, nil
 }
 
 // NFTShut returns an error if the interface has no such chain, made by this process or another. It needs CAP_NET_ADMIN.
-func NFTShut(iface string) error { return (&NFT{table: "roje-" + iface}).Watch() }
+func NFTShut(iface string) error { return (&NFT{table: "roje-" + iface, log: -1}).Watch() }
 
 // Watch returns an error if the chain is gone. It needs CAP_NET_ADMIN.
 func (n *NFT) Watch() error {
@@ -58,6 +71,10 @@ func (n *NFT) Watch() error {
 
 // Close removes the table.
 func (n *NFT) Close() error {
+	if n.log >= 0 {
+		unix.Close(n.log)
+		n.log = -1
+	}
 	conn, err := nftables.New()
 	if err != nil {
 		return err

@@ -98,7 +98,7 @@ type process struct {
 // sealed says what the process could still do.
 func (p *process) sealed() error {
 	var errs []error
-	for _, line := range []string{"CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"} {
+	for _, line := range []string{"CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "CapInh:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"} {
 		if !strings.Contains(p.status, line+"\n") {
 			name, _, _ := strings.Cut(line, ":")
 			errs = append(errs, fmt.Errorf("process %s: %s is not as it must be", p.pid, name))

@@ -1,0 +1,425 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/roje-ot/roje/testdata/need"
+)
+
+// built is the program, built once for all tests of this file.
+var built = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "roje-sensor")
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, "roje-sensor")
+	cmd := exec.Command("go", "build", "-o", path, ".")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, out)
+	}
+	return path, os.Chmod(dir, 0o755)
+})
+
+// A live is a running sensor in the test's namespace.
+type live struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	lines chan string // of its log
+	seen  []string
+	admin string
+}
+
+// start runs the sensor on the interfaces, with attr for rights and user.
+func start(t *testing.T, attr *syscall.SysProcAttr, interfaces ...string) *live {
+	t.Helper()
+	program, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lo, err := netlink.LinkByName("lo")
+	if err == nil {
+		err = netlink.LinkSetUp(lo)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := os.MkdirTemp("", "roje-live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "sensor.yaml")
+	text := fmt.Sprintf("name: live\nstate: %s/state\ninterfaces: [%s]\nphase: learn\nadmin: 127.0.0.1:9273\nalerts: %s/alerts\n", dir, strings.Join(interfaces, ", "), dir)
+	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l := &live{t: t, cmd: exec.Command(program, "run", "--config", config), lines: make(chan string, 1000), admin: dir + "/alerts"}
+	l.cmd.SysProcAttr = attr
+	l.cmd.Env = []string{"PATH=/nowhere"}
+	out, err := l.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(l.lines)
+		for s := bufio.NewScanner(out); s.Scan(); {
+			l.lines <- s.Text()
+		}
+	}()
+	t.Cleanup(func() {
+		l.cmd.Process.Signal(syscall.SIGTERM)
+		if err := l.cmd.Wait(); err != nil {
+			t.Errorf("the sensor ended with %v:\n%s", err, strings.Join(l.seen, "\n"))
+		}
+	})
+	return l
+}
+
+// says waits for a line that has all the words, and returns it.
+func (l *live) says(words ...string) string {
+	l.t.Helper()
+	deadline := time.After(30 * time.Second)
+	for {
+		select {
+		case line, ok := <-l.lines:
+			if !ok {
+				l.t.Fatalf("the sensor has ended without saying %q:\n%s", words, strings.Join(l.seen, "\n"))
+			}
+			l.seen = append(l.seen, line)
+			found := true
+			for _, w := range words {
+				found = found && strings.Contains(line, w)
+			}
+			if found {
+				return line
+			}
+		case <-deadline:
+			l.t.Fatalf("the sensor does not say %q:\n%s", words, strings.Join(l.seen, "\n"))
+		}
+	}
+}
+
+// get reads the metrics; a value is found by its name and labels as they stand on the line. The connection is made by
+// the calling thread, which is in the namespace.
+func (l *live) get() map[string]float64 {
+	l.t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) {
+		return dialHere(9273)
+	}}}
+	answer, err := client.Get("http://127.0.0.1:9273/metrics")
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	all := map[string]float64{}
+	for line := range strings.Lines(string(text)) {
+		if at := strings.LastIndexByte(line, ' '); at > 0 && line[0] != '#' {
+			all[line[:at]], _ = strconv.ParseFloat(strings.TrimSpace(line[at+1:]), 64)
+		}
+	}
+	return all
+}
+
+var inHere = make(chan func()) // work for the thread that is in the namespace
+
+// dialHere connects on the thread that serves inHere.
+func dialHere(port int) (conn net.Conn, err error) {
+	done := make(chan struct{})
+	inHere <- func() {
+		defer close(done)
+		var fd int
+		if fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err != nil {
+			return
+		}
+		if err = unix.Connect(fd, &unix.SockaddrInet4{Port: port, Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+			unix.Close(fd)
+			return
+		}
+		file := os.NewFile(uintptr(fd), "metrics")
+		conn, err = net.FileConn(file)
+		file.Close()
+	}
+	<-done
+	return conn, err
+}
+
+// until reads the metrics until ok holds. The calling goroutine is the one whose thread is in the namespace, so that it
+// serves the connections meanwhile.
+func (l *live) until(what string, ok func(map[string]float64) bool) map[string]float64 {
+	l.t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		got := make(chan map[string]float64)
+		go func() { got <- l.get() }()
+		var m map[string]float64
+		for m == nil {
+			select {
+			case work := <-inHere:
+				work()
+			case m = <-got:
+			}
+		}
+		if ok(m) {
+			return m
+		}
+		if time.Now().After(deadline) {
+			var text strings.Builder
+			for k, v := range m {
+				if strings.HasPrefix(k, "roje_") && v != 0 {
+					fmt.Fprintln(&text, k, v)
+				}
+			}
+			l.t.Fatalf("%s: does not come about:\n%s\n%s", what, text.String(), strings.Join(l.seen, "\n"))
+		}
+	}
+}
+
+// poll makes a Modbus request to read registers, as a frame.
+func poll(n uint16) []byte {
+	b := []byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 52, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2}
+	b = binary.BigEndian.AppendUint16(b, 40000)
+	b = binary.BigEndian.AppendUint16(b, 502)
+	b = binary.BigEndian.AppendUint32(b, 1000+12*uint32(n))
+	b = append(b, 0, 0, 0, 1, 0x50, 0x18, 1, 0, 0, 0, 0, 0)
+	b = binary.BigEndian.AppendUint16(b, n)
+	return append(b, 0, 0, 0, 6, 1, 3, 0, 0, 0, 2)
+}
+
+func sum(m map[string]float64, source string) (total float64) {
+	for key, v := range m {
+		if strings.HasPrefix(key, "roje_frames_total{") && strings.Contains(key, `source="`+source+`"`) && !strings.Contains(key, `bucket="nic_`) {
+			total += v
+		}
+	}
+	return total
+}
+
+const decoded = `roje_frames_total{bucket="decoded",source="span"}`
+
+// TestLive starts the sensor and looks at what it is while it runs; then the cable is pulled, the interface renamed,
+// taken away and brought back.
+func TestLive(t *testing.T) {
+	span, peer := need.Veth(t)
+	l := start(t, nil, span)
+	line := l.says("watching", "source="+span)
+	for _, want := range []string{`capture="A: `, "passivity=kernel"} {
+		if !strings.Contains(line, want) {
+			t.Errorf("the start line lacks %q: %s", want, line)
+		}
+	}
+	sealed(t, l.cmd.Process.Pid)
+
+	number, sent := uint16(0), 0.0
+	send := func(n int) {
+		t.Helper()
+		to := need.Sender(t, peer)
+		for range n {
+			to(poll(number))
+			to(append([]byte{2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0xb5}, make([]byte, 46)...)) // counted, and from the ninth on not kept
+			number++
+		}
+		sent += float64(2 * n)
+	}
+	send(50)
+	m := l.until("50 polls are decoded", func(m map[string]float64) bool { return m[decoded] == 50 && sum(m, span) == sent })
+	if filtered := m[`roje_frames_total{bucket="filtered",source="span"}`]; filtered < 30 || m[`roje_stamps_total{by="kernel",source="span"}`] != sent-filtered {
+		t.Errorf("filtered %v, stamps %v", filtered, m[`roje_stamps_total{by="kernel",source="span"}`])
+	}
+	if m["roje_sent_frames_total"] != 0 {
+		t.Errorf("the port has sent %v frames", m["roje_sent_frames_total"])
+	}
+
+	link, err := netlink.LinkByName(span)
+	if err != nil {
+		t.Fatal(err)
+	}
+	far, err := netlink.LinkByName(peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+	do("pull the cable", netlink.LinkSetDown(far))
+	l.says("no link", "interface="+span)
+	do("plug it in", netlink.LinkSetUp(far))
+	l.says("link", "interface="+span, "before=down")
+	send(10)
+	l.until("polls after the cable was pulled", func(m map[string]float64) bool { return m[decoded] == 60 })
+
+	do("shut the port", netlink.LinkSetDown(link))
+	l.says("no link")
+	do("rename it", netlink.LinkSetName(link, "other"))
+	l.says("renamed", "interface=other")
+	do("open it", netlink.LinkSetUp(link))
+	l.says("link", "before=down")
+	send(10)
+	l.until("polls after the interface was renamed", func(m map[string]float64) bool { return m[decoded] == 70 })
+
+	do("take it away", netlink.LinkDel(link))
+	l.says("vanished")
+	pair := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: span}, PeerName: peer}
+	do("bring it back", netlink.LinkAdd(pair))
+	back, err := netlink.LinkByName(peer)
+	do("find its peer", err)
+	do("set it up", netlink.LinkSetUp(back))
+	near, err := netlink.LinkByName(span)
+	do("find it", err)
+	do("set it up", netlink.LinkSetUp(near))
+	l.says("is back")
+	send(10)
+	m = l.until("polls after the interface came back", func(m map[string]float64) bool { return m[decoded] == 80 && sum(m, span) == sent })
+	if _, ok := m[fmt.Sprintf(`roje_sensor_info{passivity="claimed",phase="learn",version="unknown"}`)]; !ok {
+		t.Error("the level is still more than claimed, though nothing is around the new interface")
+	}
+}
+
+// sealed looks at a running process: no rights (the bounding set is the unit's: nothing can draw on it without execve), and no socket on which a frame could leave.
+func sealed(t *testing.T, pid int) {
+	t.Helper()
+	dir := fmt.Sprintf("/proc/%d", pid)
+	threads, err := filepath.Glob(dir + "/task/*/status")
+	if err != nil || len(threads) == 0 {
+		t.Fatal(err)
+	}
+	for _, path := range threads {
+		status, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue
+		}
+		for _, want := range []string{"CapInh:\t0000000000000000", "CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"} {
+			if !strings.Contains(string(status), want) {
+				t.Errorf("%s lacks %q", path, want)
+			}
+		}
+	}
+	table := map[string]bool{}
+	for _, kind := range []string{"packet", "raw", "raw6"} {
+		text, err := os.ReadFile(dir + "/net/" + kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(text)) {
+			for _, word := range strings.Fields(line) {
+				table["socket:["+word+"]"] = true // the inode is among the words
+			}
+		}
+	}
+	fds, err := os.ReadDir(dir + "/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range fds {
+		if target, _ := os.Readlink(dir + "/fd/" + fd.Name()); table[target] {
+			t.Errorf("descriptor %s is a raw socket", fd.Name())
+		}
+	}
+}
+
+// TestAttempts: somebody else on the host tries to send, and gets past the layers; both are alerts.
+func TestAttempts(t *testing.T) {
+	span, _ := need.Veth(t)
+	l := start(t, nil, span)
+	l.says("watching")
+	link, err := netlink.LinkByName(span)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Sendto(fd, make([]byte, 60), 0, &unix.SockaddrLinklayer{Ifindex: link.Attrs().Index}); err != unix.ENOBUFS {
+		t.Errorf("sending on the watched port: %v", err)
+	}
+	l.says("tried to send on the port span")
+	alerts, err := os.ReadFile(l.admin)
+	if err != nil || !strings.Contains(string(alerts), `"sensor-port-tried"`) {
+		t.Errorf("the attempt is no alert: %v\n%s", err, alerts)
+	}
+	m := l.until("the attempt is counted", func(m map[string]float64) bool { return m[`roje_port_tried_frames_total{source="span"}`] == 1 })
+	if m["roje_sent_frames_total"] != 0 {
+		t.Error("the port has sent")
+	}
+}
+
+// TestDownAtStart: a port that is down is set up, once it is shut for frames.
+func TestDownAtStart(t *testing.T) {
+	span, peer := need.Veth(t)
+	link, err := netlink.LinkByName(span)
+	if err == nil {
+		err = netlink.LinkSetDown(link)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := start(t, nil, span)
+	l.says("watching")
+	l.until("the link comes up", func(m map[string]float64) bool { return m[`roje_port_up{source="span",state="up"}`] == 1 })
+	need.Sender(t, peer)(poll(1))
+	m := l.until("a poll is decoded", func(m map[string]float64) bool { return m[decoded] == 1 })
+	if m["roje_sent_frames_total"] != 0 {
+		t.Errorf("the port has sent %v frames", m["roje_sent_frames_total"])
+	}
+}
+
+// TestRights starts the sensor as a user with nothing but some capabilities.
+func TestRights(t *testing.T) {
+	const nobody = 65534
+	for _, c := range []struct {
+		name  string
+		caps  []uintptr
+		tier  string
+		level string
+	}{
+		{"those of the unit", []uintptr{unix.CAP_NET_RAW, unix.CAP_NET_ADMIN, unix.CAP_BPF, unix.CAP_PERFMON}, "A: ", "kernel"},
+		{"a filter, and no layers", []uintptr{unix.CAP_NET_RAW, unix.CAP_BPF}, "A: ", "claimed"},
+		{"no eBPF", []uintptr{unix.CAP_NET_RAW}, "E: ", "claimed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			span, peer := need.Veth(t)
+			l := start(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, AmbientCaps: c.caps}, span)
+			if line := l.says("watching"); !strings.Contains(line, `capture="`+c.tier) || !strings.Contains(line, "passivity="+c.level) {
+				t.Errorf("the start line is not of tier %q, level %q: %s", c.tier, c.level, line)
+			}
+			need.Sender(t, peer)(poll(1))
+			l.until("a poll is decoded", func(m map[string]float64) bool { return m[decoded] == 1 })
+			sealed(t, l.cmd.Process.Pid)
+		})
+	}
+}
