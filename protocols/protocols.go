@@ -61,6 +61,7 @@ type Sheet struct {
 type Hint struct {
 	Server   Dir  // the end with the registered port, or the one that was called
 	Known    bool // whether Server means anything
+	Start    bool // its beginning was seen: what comes is the first that the ends say to each other
 	Datagram bool // each Split sees one datagram, and nothing carries over to the next
 }
 

@@ -31,11 +31,17 @@ var Protocol = &protocols.Protocol{
 }
 
 // New makes the decoder of one connection. The hint's server is taken for the controlled station until the messages
-// say otherwise.
+// say otherwise. Where the connection's beginning was seen, its first I frame must have number 0 and follow a STARTDT.
 func New(h protocols.Hint) protocols.Decoder {
 	d := &decoder{k: defaultK, t1: defaultT1}
 	if h.Known {
 		d.lean(h.Server.Other(), hintWeight)
+	}
+	if h.Start { // numbers begin at 0 and data transfer is stopped (60870-5-104 clauses 5.1 and 5.3)
+		d.phase = stopped
+		for i := range d.ends {
+			d.ends[i].counts = true
+		}
 	}
 	return d
 }

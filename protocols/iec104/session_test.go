@@ -258,3 +258,37 @@ func TestSizes(t *testing.T) {
 		}
 	}
 }
+
+// TestStart: where the beginning of a connection was seen, its I frames count from 0 and wait for STARTDT.
+func TestStart(t *testing.T) {
+	startAct, startCon := []byte{0x68, 4, 7, 0, 0, 0}, []byte{0x68, 4, 0x0b, 0, 0, 0}
+	value := func(ns byte) []byte {
+		return []byte{0x68, 0x12, ns << 1, 0, 0, 0, 13, 1, 3, 0, 1, 0, 7, 0, 0, 0, 0, 0x80, 0x3f, 0}
+	}
+	for _, test := range []struct {
+		name   string
+		start  bool
+		frames [][]byte // the station's, but for STARTDT act
+		last   protocols.Faults
+	}{
+		{"in order", true, [][]byte{startAct, startCon, value(0)}, 0},
+		{"number from the future", true, [][]byte{startAct, startCon, value(5)}, protocols.BadSequence},
+		{"not started", true, [][]byte{value(0)}, protocols.OutOfTurn},
+		{"joined in the middle", false, [][]byte{value(5)}, 0},
+	} {
+		d := New(protocols.Hint{Server: 1, Known: true, Start: test.start})
+		var m protocols.Message
+		for i, b := range test.frames {
+			dir := protocols.Dir(1)
+			if b[2] == 7 {
+				dir = 0
+			}
+			if !d.Decode(protocols.Frame{Dir: dir, At: int64(i+1) * 1e9, Bytes: b}, &m) {
+				t.Fatalf("%s: frame %d gives no message", test.name, i)
+			}
+		}
+		if m.Faults != test.last {
+			t.Errorf("%s: faults %q, want %q", test.name, m.Faults, test.last)
+		}
+	}
+}

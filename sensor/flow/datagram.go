@@ -62,7 +62,7 @@ func (t *Table) guessDatagram(c *Conn, b []byte) *protocols.Protocol {
 	}
 	for _, p := range t.config.Protocols {
 		if p != c.Proto && p.Probe != nil && p.New != nil && p.Probe(b, true) == protocols.Yes {
-			c.adopt(p)
+			c.adopt(p, false)
 			return p
 		}
 	}
