@@ -33,7 +33,7 @@ type reader struct {
 func (d *daemon) newReader(name, tier string, source capture.Source) *reader {
 	r := &reader{name: name, tier: tier, source: source}
 	r.pipeline = &Pipeline{Events: &Lines{},
-		Know:   func(e *rules.Event) { d.base.Judge(e) },
+		Know:   d.know,
 		Record: func(e *rules.Event) { d.acts.Take(e) },
 		Judge:  func(e *rules.Event) { d.judge.Judge(e) },
 		Over:   func(conn uint64, ended, unseen bool) { d.acts.Closed(conn, ended, unseen) },

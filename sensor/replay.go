@@ -13,6 +13,7 @@ import (
 	"github.com/roje-ot/roje/rules/engine"
 	"github.com/roje-ot/roje/rules/lang"
 	"github.com/roje-ot/roje/rules/pack"
+	"github.com/roje-ot/roje/sensor/asset"
 	"github.com/roje-ot/roje/sensor/baseline"
 	"github.com/roje-ot/roje/sensor/capture"
 	"github.com/roje-ot/roje/sensor/flow"
@@ -45,6 +46,13 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 		fmt.Fprintln(r.Warn, warning)
 	}
 	defer func() { err = errors.Join(err, base.Close()) }()
+	assets, bad, err := asset.Open(r.State)
+	if err != nil {
+		return err
+	}
+	if bad != nil {
+		fmt.Fprintln(r.Warn, bad)
+	}
 	out, err := r.openAll()
 	if err != nil {
 		return err
@@ -54,11 +62,14 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 	findings := findings{byID: map[string]*rules.Alert{}}
 	judge := engine.New(set, engine.Options{Sensor: "replay", Emit: findings.take})
 	acts := ledger.New(ledger.Config{}, func(record *ledger.Record) { out.ledger.Write(record) })
-	pipeline := &Pipeline{Know: base.Judge, Record: acts.Take, Judge: judge.Judge, Events: out.events,
+	pipeline := &Pipeline{Know: func(e *rules.Event) { base.Judge(e); assets.Take(e) }, Record: acts.Take, Judge: judge.Judge, Events: out.events,
 		Closed: func(c *flow.Conn) { out.coverage.Append(c.AppendJSON) }}
 
+	pipeline.Over = acts.Closed
+
 	var failed []error
-	for _, path := range r.Captures {
+	for i, path := range r.Captures {
+		pipeline.Base = connections * uint64(i)
 		table := flow.New(flow.Config{Protocols: catalog.All}, pipeline.Handler())
 		if err := readCapture(ctx, path, table); err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", path, err))
@@ -75,10 +86,11 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 	if r.Phase == rules.Learn {
 		base.Approve("replay", time.Unix(0, pipeline.Last).UTC())
 	}
-	for _, item := range base.Items() {
-		if item.Kind == "host" {
-			out.assets.Write(item)
-		}
+	for _, a := range assets.Assets() {
+		out.assets.Write(a)
+	}
+	if r.Phase == rules.Learn {
+		failed = append(failed, assets.Save())
 	}
 	return errors.Join(failed...)
 }

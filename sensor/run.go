@@ -14,6 +14,7 @@ import (
 
 	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/rules/engine"
+	"github.com/roje-ot/roje/sensor/asset"
 	"github.com/roje-ot/roje/sensor/baseline"
 	"github.com/roje-ot/roje/sensor/enrol"
 	"github.com/roje-ot/roje/sensor/ledger"
@@ -34,11 +35,13 @@ type daemon struct {
 	version string
 	began   time.Time
 
-	mu    sync.Mutex // guards base, judge, acts and what is below
-	base  *baseline.Baseline
-	judge *engine.Engine
-	acts  *ledger.Ledger
+	mu     sync.Mutex // guards base, judge, acts, assets and what is below
+	base   *baseline.Baseline
+	judge  *engine.Engine
+	acts   *ledger.Ledger
+	assets *asset.Registry
 
+	stock    inventory
 	box      *outbox
 	spool    *spool.Spool
 	identity *enrol.Identity      // nil where the sensor is not enrolled
@@ -59,7 +62,7 @@ type shipper interface {
 func Run(ctx context.Context, cfg Config, version string, log *slog.Logger) (err error) {
 	d := &daemon{cfg: cfg, log: log, version: version, began: time.Now()}
 	d.metrics = &metrics{d: d}
-	for _, open := range []func() (func() error, error){d.openBaseline, d.openSpool, d.openRules, d.openSources, d.openAdmin} {
+	for _, open := range []func() (func() error, error){d.openBaseline, d.openAssets, d.openSpool, d.openRules, d.openSources, d.openAdmin} {
 		closing, err := open()
 		if closing != nil {
 			defer func() { err = errors.Join(err, closing()) }()
@@ -216,6 +219,7 @@ func (d *daemon) settle() {
 	d.acts.Flush()
 	err := d.base.Flush()
 	d.mu.Unlock()
+	d.takeStock(time.Now())
 	d.box.flush()
 	if err != nil {
 		d.log.Error("baseline is not saved", "err", err)
@@ -257,6 +261,7 @@ func (d *daemon) tick(ctx context.Context) {
 			if err := write(); err != nil {
 				d.log.Error("baseline is not saved", "err", err)
 			}
+			d.takeStock(time.Now())
 		case <-health.C:
 			d.reportHealth()
 		}

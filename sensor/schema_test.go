@@ -49,12 +49,12 @@ func TestSchema(t *testing.T) {
 	for _, phase := range []rules.Phase{rules.Off, rules.Learn, rules.Enforce} {
 		dir := t.TempDir()
 		at := func(name string) string { return filepath.Join(dir, name) }
-		r := Replaying{Captures: files, Events: at("event"), Alerts: at("alert"), Ledger: at("ledger"), Coverage: at("coverage"),
+		r := Replaying{Captures: files, Events: at("event"), Alerts: at("alert"), Ledger: at("ledger"), Coverage: at("coverage"), Assets: at("asset"),
 			State: state, Phase: phase, Warn: io.Discard}
 		if err := Replay(t.Context(), r); err != nil {
 			t.Fatalf("phase %v: %v", phase, err)
 		}
-		for _, name := range []string{"event", "alert", "ledger", "coverage"} {
+		for _, name := range []string{"event", "alert", "ledger", "coverage", "asset"} {
 			lines := checkLines(t, at(name), schema(t, name))
 			t.Logf("phase %v: %d lines of %s", phase, lines, name)
 			if lines == 0 && phase != rules.Learn {
