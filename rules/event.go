@@ -51,6 +51,7 @@ type Flow struct {
 	NVLAN                uint8
 	Conn                 uint64 // number of the connection, unique in one run; 0 where there is none
 	Unseen               bool   // an end of the connection has acknowledged bytes that the capture does not hold
+	ServerLost           bool   // of a Gap: the bytes are the server's
 }
 
 // A MAC is a link-layer address; all zero where it is not known.

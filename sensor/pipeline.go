@@ -112,8 +112,10 @@ func (h handler) Overlap(c *flow.Conn, dir protocols.Dir, _, got []byte, info *f
 }
 
 // Gap implements flow.Handler.
-func (h handler) Gap(c *flow.Conn, _ protocols.Dir, _ int, info *flow.PacketInfo) {
-	h.finish(h.begin(rules.Gap, c, c.Server.Other(), info))
+func (h handler) Gap(c *flow.Conn, dir protocols.Dir, _ int, info *flow.PacketInfo) {
+	e := h.begin(rules.Gap, c, c.Server.Other(), info)
+	e.Flow.ServerLost = c.ServerKnown && dir == c.Server
+	h.finish(e)
 }
 
 // outcomes are the edges that rules hear of.

@@ -80,11 +80,11 @@ func (c *Conn) Name() string {
 }
 
 // Unseen says whether an end of a TCP connection has acknowledged bytes of the other that were not seen: a loss that no
-// later segment has shown yet.
+// later segment has shown yet. An end of which nothing was ever seen counts so too.
 func (c *Conn) Unseen() bool {
 	for i := range c.half {
 		h := &c.half[i]
-		if n := int32(h.acked - h.next); h.known && h.hasAck && n > 0 && !(h.fin && n == 1) {
+		if n := int32(h.acked - h.next); h.hasAck && (!h.known || n > 0 && !(h.fin && n == 1)) {
 			return true
 		}
 	}

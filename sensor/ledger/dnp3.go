@@ -86,14 +86,16 @@ func (l *Ledger) dnp3Control(e *rules.Event) {
 
 // operate continues the select before it, or stands alone.
 func (l *Ledger) operate(e *rules.Event, seq int64) {
-	a := l.find(e, func(a *action) bool { return a.ofMaster(e) && a.record.Model == Select && a.record.Executed == nil })
+	a := l.find(e, func(a *action) bool {
+		return a.ofMaster(e) && a.record.Model == Select && a.record.Executed == nil && !a.later
+	})
 	switch {
 	case a == nil:
 		l.dnp3Later(e)
 		a = l.begin(e, Select)
 	case a.same(e.Msg):
 		a.request(e)
-	case a.gap: // the select that belongs to it may be lost
+	case a.deaf: // the select that belongs to it may be lost
 		l.close(a, UnknownGap)
 		a = l.begin(e, Select)
 		a.doubt = true
@@ -122,7 +124,7 @@ func (l *Ledger) dnp3Later(e *rules.Event) {
 		if e.At >= a.deadline {
 			outcome = Timeout
 		}
-		l.close(a, a.unless(a.gap || e.Flow.Unseen, outcome))
+		l.close(a, a.unless(a.deaf, outcome))
 	}
 	l.find(e, func(a *action) bool {
 		if a.ofMaster(e) {
@@ -159,7 +161,7 @@ func (l *Ledger) dnp3Answer(e *rules.Event) {
 	case !echoed, !a.echo(m):
 		l.close(a, a.unless(lossy, Mismatch))
 	case status == dnp3StatusNoSelect:
-		l.close(a, a.unless(a.doubt || a.gap, NoSelect))
+		l.close(a, a.unless(a.doubt || a.deaf, NoSelect))
 	case status == dnp3StatusTimeout:
 		l.close(a, Timeout)
 	case status != 0:

@@ -53,32 +53,37 @@ func (l *Ledger) undue(a *action) {
 }
 
 // lost marks every open action of a connection: an answer, or a request, may have been among the lost bytes.
-func (l *Ledger) lost(conn uint64) {
-	if _, known := l.losses[conn]; known || len(l.losses) < maxLosses {
-		l.losses[conn] = l.now
-	} else {
-		for c, at := range l.losses {
-			if l.now-at >= doubtful {
-				delete(l.losses, c)
-			}
-		}
-		if len(l.losses) >= maxLosses { // all are recent: forget one of them rather than grow
-			for c := range l.losses {
-				delete(l.losses, c)
-				break
-			}
-		}
-		l.losses[conn] = l.now
+func (l *Ledger) lost(conn uint64, server bool) {
+	if !server {
+		l.remember(conn)
 	}
 	if l.count == 0 {
 		return
 	}
 	for _, a := range l.order {
 		if !a.closed && a.conn == conn {
-			a.gap = true
+			a.gap, a.deaf = true, a.deaf || !server
 		}
 	}
 	if len(l.due) > 0 {
 		l.prove(conn, true)
 	}
+}
+
+// remember notes a loss of a master's bytes.
+func (l *Ledger) remember(conn uint64) {
+	if _, known := l.losses[conn]; !known && len(l.losses) >= maxLosses {
+		for c, at := range l.losses {
+			if l.now-at >= doubtful {
+				delete(l.losses, c)
+			}
+		}
+		for c := range l.losses {
+			if len(l.losses) < maxLosses {
+				break
+			}
+			delete(l.losses, c) // all are recent: forget one of them rather than grow
+		}
+	}
+	l.losses[conn] = l.now
 }

@@ -74,14 +74,17 @@ func (l *Ledger) activate(e *rules.Event) {
 		return
 	}
 	a := l.find(e, func(a *action) bool { return a.object(m) && a.record.Executed == nil && !a.cancels })
-	if a != nil && selects && !a.same(m) || a != nil && !selects && a.gap && !a.same(m) {
-		l.close(a, a.unless(a.gap, Cancelled)) // another select takes its place, which may itself be lost
+	hidden := false
+	if a != nil && (selects || a.deaf) && !a.same(m) {
+		hidden = !selects
+		l.close(a, a.unless(a.deaf, Cancelled)) // another select takes its place, which may itself be lost
 		a = nil
 	}
 	switch {
 	case a == nil:
 		l.displace(e)
 		a = l.begin(e, Direct)
+		a.doubt = a.doubt || hidden
 		if selects {
 			a.record.Model = Select
 		}
@@ -130,6 +133,9 @@ func (l *Ledger) waiting(e *rules.Event, match func(*action) bool) (a *action, s
 func (l *Ledger) confirm(e *rules.Event) {
 	m := e.Msg
 	a, several := l.waiting(e, func(a *action) bool { return a.selecting() == flag(m, "select") && (!a.cancels || m.Status != 0) })
+	if m.Status == 0 && flag(m, "select") {
+		l.arm(e)
+	}
 	if a == nil {
 		return
 	}
@@ -141,13 +147,12 @@ func (l *Ledger) confirm(e *rules.Event) {
 		return
 	}
 	a.frame(e)
-	k := pointKey{keyOf(e), a.record.Point.Kind, a.record.Point.Addr}
 	if !a.selecting() {
 		a.record.Confirmed = at(e.At)
 	}
 	if m.Status != 0 {
 		a.record.Status = string(m.AppendStatus(nil))
-		_, armed := l.armed[k]
+		_, armed := l.armed[commandKey(e)]
 		switch {
 		case a.verdict != "":
 			l.close(a, a.verdict)
@@ -159,18 +164,32 @@ func (l *Ledger) confirm(e *rules.Event) {
 		return
 	}
 	if m.Faults&protocols.Mismatch != 0 && a.verdict == "" && !a.same(m) {
-		l.close(a, a.unless(a.gap, Mismatch))
+		l.close(a, a.unless(a.gap || a.overdue, Mismatch))
+		return
+	}
+	if a.doubt && a.record.Selected == nil { // whether it was selected, and with what, is among what was lost
+		l.close(a, UnknownGap)
 		return
 	}
 	a.answered = true
 	if a.selecting() {
-		if len(l.armed) < maxArmed {
-			l.armed[k] = struct{}{}
-		}
 		l.wait(a, l.cfg.Timeout)
 		return
 	}
 	l.wait(a, l.cfg.Effect)
+}
+
+// arm notes that the station takes a select of the object of e.
+func (l *Ledger) arm(e *rules.Event) {
+	if len(e.Msg.Points) > 0 && len(l.armed) < maxArmed {
+		l.armed[commandKey(e)] = struct{}{}
+	}
+}
+
+// commandKey names the first object of e.
+func commandKey(e *rules.Event) pointKey {
+	p := &e.Msg.Points[0]
+	return pointKey{keyOf(e), p.Kind.String(), p.Addr}
 }
 
 // deactivated takes the confirmation of a deactivation.
@@ -204,6 +223,8 @@ func (l *Ledger) terminate(e *rules.Event) {
 		l.close(a, Refused)
 	case a.verdict != "":
 		l.close(a, a.verdict)
+	case a.doubt && a.record.Selected == nil:
+		l.close(a, UnknownGap)
 	case a.record.Effect != nil:
 		l.close(a, Confirmed)
 	default:

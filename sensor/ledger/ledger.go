@@ -38,7 +38,7 @@ func (c Config) orDefaults() Config {
 
 const (
 	unproven  = int64(300e9) // how long an action that is due waits for the proof that nothing was missed
-	doubtful  = int64(60e9)  // for how long after a loss a select may be among the lost bytes
+	doubtful  = int64(10e9)  // for how long after a loss of a master's bytes a select may be among them
 	maxLosses = 1024         // connections whose last loss is remembered
 )
 
@@ -49,7 +49,7 @@ type Ledger struct {
 	open   map[key][]*action
 	order  []*action // by the time they were opened; closed ones are dropped lazily
 	due    map[uint64][]*action
-	losses map[uint64]int64 // packet time of a connection's last loss
+	losses map[uint64]int64 // packet time of the last loss of a master's bytes, by connection
 	maps   mappings
 	armed  map[pointKey]struct{} // 104 commands that a station has confirmed a select of
 	count  int
@@ -91,8 +91,10 @@ func (l *Ledger) Take(e *rules.Event) {
 		if len(l.due) > 0 {
 			l.prove(e.Flow.Conn, e.Flow.Unseen)
 		}
-	case rules.Gap, rules.Unframed:
-		l.lost(e.Flow.Conn)
+	case rules.Gap:
+		l.lost(e.Flow.Conn, e.Flow.ServerLost)
+	case rules.Unframed:
+		l.lost(e.Flow.Conn, e.Msg.From == protocols.Server)
 	}
 	if l.count > 0 && e.At >= l.next {
 		l.expire()

@@ -59,9 +59,10 @@ func (l *Ledger) modbusWrite(e *rules.Event) {
 
 func (l *Ledger) modbusAnswer(e *rules.Event) {
 	m := e.Msg
-	tid := number(m, "asked_tid")
-	if tid < 0 {
-		tid = number(m, "tid")
+	tid := number(m, "tid")
+	asked := number(m, "asked_tid") // a gateway gives back another one, or the request is lost that had this one
+	if asked >= 0 {
+		tid = asked
 	}
 	open := 0
 	match := func(a *action) bool {
@@ -74,7 +75,7 @@ func (l *Ledger) modbusAnswer(e *rules.Event) {
 		}
 		return false
 	})
-	if a == nil {
+	if a == nil || asked >= 0 && (a.gap || a.doubt || e.Flow.Unseen) {
 		return
 	}
 	a.frame(e)

@@ -71,7 +71,8 @@ type action struct {
 	began    int64  // packet time of the first request
 	datagram bool   // over UDP, which does not tell what is missing
 	gap      bool   // bytes of its connection were lost since it was opened
-	doubt    bool   // bytes were lost shortly before: a select may be among them
+	deaf     bool   // bytes of the master were among them
+	doubt    bool   // bytes of the master were lost shortly before: a select may be among them
 	answered bool   // the select or the execute that was sent last has its positive confirmation
 	later    bool   // the same master has asked for something else since
 	cancels  bool   // a deactivation waits for its confirmation
