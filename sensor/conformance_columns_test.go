@@ -1,15 +1,17 @@
 package sensor
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/roje-ot/roje/protocols"
 )
 
 // own reads the field name of m's own object as tshark prints it.
-func own(name string, when ...func(*protocols.Message) bool) func([]string, *protocols.Message) []string {
+func own(name string, when ...which) reading {
 	return func(dst []string, m *protocols.Message) []string {
 		for _, cond := range when {
 			if !cond(m) {
@@ -56,7 +58,7 @@ func code(dst []string, m *protocols.Message) []string {
 }
 
 // points appends one value for each point that has one by read.
-func points(read func(m *protocols.Message, p *protocols.Point) (string, bool)) func([]string, *protocols.Message) []string {
+func points(read func(m *protocols.Message, p *protocols.Point) (string, bool)) reading {
 	return func(dst []string, m *protocols.Message) []string {
 		for i := range m.Points {
 			if v, ok := read(m, &m.Points[i]); ok {
@@ -68,21 +70,21 @@ func points(read func(m *protocols.Message, p *protocols.Point) (string, bool)) 
 }
 
 // value reads the points' values where take agrees.
-func value(take func(m *protocols.Message, p *protocols.Point) bool) func([]string, *protocols.Message) []string {
+func value(take some) reading {
 	return points(func(m *protocols.Message, p *protocols.Point) (string, bool) {
 		return strconv.FormatFloat(p.Value, 'g', -1, 64), p.Has&protocols.HasValue != 0 && take(m, p)
 	})
 }
 
 // quality reads one bit of the points' quality where take agrees.
-func quality(q protocols.Quality, take func(m *protocols.Message, p *protocols.Point) bool) func([]string, *protocols.Message) []string {
+func quality(q protocols.Quality, take some) reading {
 	return points(func(m *protocols.Message, p *protocols.Point) (string, bool) {
 		return bit(p.Quality&q != 0), p.Has&protocols.HasQuality != 0 && take(m, p)
 	})
 }
 
 // stamp reads the points' times where take agrees.
-func stamp(take func(m *protocols.Message, p *protocols.Point) bool) func([]string, *protocols.Message) []string {
+func stamp(take some) reading {
 	return points(func(m *protocols.Message, p *protocols.Point) (string, bool) {
 		return time.Unix(0, p.Time).UTC().Format(timeForm), p.Has&protocols.HasTime != 0 && take(m, p)
 	})
@@ -94,3 +96,41 @@ func object(m *protocols.Message, into any) {
 		panic(err)
 	}
 }
+
+// number reads what get makes of the points where take agrees.
+func number[T ~uint8 | ~uint32](get func(*protocols.Point) T, take some) reading {
+	return points(func(m *protocols.Message, p *protocols.Point) (string, bool) {
+		return strconv.FormatUint(uint64(get(p)), 10), take(m, p)
+	})
+}
+
+// text reads the points' texts as hex digits, where take agrees.
+func text(take some) reading {
+	return points(func(m *protocols.Message, p *protocols.Point) (string, bool) {
+		return hex.EncodeToString(m.Text(p)), p.Has&protocols.HasText != 0 && take(m, p)
+	})
+}
+
+// when reads only some messages.
+func (r reading) when(take which) reading {
+	return func(dst []string, m *protocols.Message) []string {
+		if !take(m) {
+			return dst
+		}
+		return r(dst, m)
+	}
+}
+
+// mask reads some bits of the numbers that r reads.
+func (r reading) mask(bits, shift int) reading {
+	return func(dst []string, m *protocols.Message) []string {
+		for _, v := range r(nil, m) {
+			n, _ := strconv.Atoi(v)
+			dst = append(dst, strconv.Itoa(n&bits>>shift))
+		}
+		return dst
+	}
+}
+
+// sameHex compares digits of either case.
+func sameHex(theirs, ours string) bool { return strings.EqualFold(theirs, ours) }

@@ -11,11 +11,25 @@ import (
 	"time"
 )
 
+// helpers are fields that are compared with nothing, but say which values of others belong together.
+var helpers = []string{"dnp3.tr.fin", "dnp3.al.obj", "dnp3.al.index", "dnp3.al.timestamp", "modbus.func_code"}
+
+func fieldsOf(columns []column) (names []string) {
+	for _, c := range columns {
+		names = append(names, c.field)
+	}
+	return names
+}
+
 // askTshark runs tshark once over a capture, for the columns' fields in every packet of our protocols.
 func askTshark(tshark, path string) (perFrame, error) {
 	args := []string{"-n", "-r", path, "-Y", "modbus || mbtcp || mbudp || dnp3 || iec60870_104", "-T", "fields", "-E", "separator=/t", "-E", "occurrence=a", "-E", "aggregator=|", "-e", "frame.number"}
-	for _, c := range columns {
-		args = append(args, "-e", c.field)
+	index := map[string]int{}
+	for _, f := range append(fieldsOf(columns), helpers...) {
+		if _, twice := index[f]; !twice {
+			index[f] = len(index) + 1 // behind the packet's number
+			args = append(args, "-e", f)
+		}
 	}
 	cmd := exec.Command(tshark, args...)
 	cmd.Env = append(os.Environ(), "TZ=UTC", "LC_ALL=C")
@@ -32,13 +46,24 @@ func askTshark(tshark, path string) (perFrame, error) {
 	for lines.Scan() {
 		cells := strings.Split(lines.Text(), "\t")
 		frame, err := strconv.ParseUint(cells[0], 10, 64)
-		if err != nil || len(cells) != len(columns)+1 {
+		if err != nil || len(cells) != len(index)+1 {
 			return nil, fmt.Errorf("tshark printed %q", lines.Text())
 		}
+		get := func(field string) []string {
+			if cell := cells[index[field]]; cell != "" {
+				return strings.Split(cell, "|")
+			}
+			return nil
+		}
 		row := make([][]string, len(columns))
-		for i, cell := range cells[1:] {
-			if cell != "" {
-				row[i] = strings.Split(cell, "|")
+		for i := range columns {
+			c := &columns[i]
+			if row[i] = get(c.field); c.theirs == nil {
+				continue
+			}
+			list, ok := c.theirs(get)
+			if row[i] = list; !ok {
+				row[i] = unknown
 			}
 		}
 		frames[frame] = row
@@ -80,8 +105,11 @@ func numberOf(s string) (float64, bool) {
 
 // sameTime compares one of tshark's absolute times with ours, both to the millisecond.
 func sameTime(theirs, ours string) bool {
-	at, err := time.Parse("Jan _2, 2006 15:04:05.000000000 MST", theirs)
+	at, err := time.Parse(tsharkTime, theirs)
 	return err == nil && at.Format(timeForm) == ours
 }
+
+// tsharkTime is how tshark prints an absolute time.
+const tsharkTime = "Jan _2, 2006 15:04:05.000000000 MST"
 
 const timeForm = "2006-01-02T15:04:05.000"
