@@ -16,6 +16,7 @@ type Store interface {
 	Releases
 	Fleet
 	Users
+	Keeping
 
 	// Sessions is where the console keeps its sign-ins; now is its clock, as an ended session is not found.
 	Sessions(now func() time.Time) Sessions
@@ -110,6 +111,7 @@ type Alert struct {
 	StatusAt   *time.Time `json:"status_at,omitempty"`
 	TLP        TLP        `json:"tlp,omitempty"`      // of its release, if it is released now
 	Released   *time.Time `json:"released,omitempty"` // when it was last released
+	Held       bool       `json:"held,omitempty"`     // kept whatever its age
 	Body       []byte     `json:"-"`                  // the alert as the sensor wrote it
 }
 
@@ -165,7 +167,7 @@ type Counts struct {
 type Act struct {
 	At     time.Time `json:"at"`
 	Who    string    `json:"who"`
-	What   string    `json:"what"`   // status, release, retract, enrol, deny, user, token
+	What   string    `json:"what"`   // status, release, retract, hold, unhold, enrol, deny, allow, user, token
 	Object string    `json:"object"` // the alert's, sensor's, user's or token's id
 	Detail string    `json:"detail,omitempty"`
 }

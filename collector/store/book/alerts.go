@@ -14,14 +14,14 @@ import (
 )
 
 const alertColumns = `id, arrived, updated, sensor, coalesce((SELECT name FROM sensors s WHERE s.operator = alerts.operator AND s.id = alerts.sensor), ''),
-	status, status_by, status_at, tlp, released, body`
+	status, status_by, status_at, tlp, released, held, body`
 
 func scanAlert(scan scan) (store.Alert, error) {
 	var a store.Alert
 	var id string
 	var arrived, updated int64
 	var statusAt, released sql.NullInt64
-	if err := scan(&id, &arrived, &updated, &a.Sensor, &a.SensorName, &a.Status, &a.StatusBy, &statusAt, &a.TLP, &released, &a.Body); err != nil {
+	if err := scan(&id, &arrived, &updated, &a.Sensor, &a.SensorName, &a.Status, &a.StatusBy, &statusAt, &a.TLP, &released, &a.Held, &a.Body); err != nil {
 		return a, err
 	}
 	if err := json.Unmarshal(a.Body, &a.Alert); err != nil {

@@ -39,6 +39,16 @@ func (db *DB) Ingest(ctx context.Context, s store.Scope, sensor string, batches 
 				return fmt.Errorf("%s records %d to %d: %w", in.Lane, in.From, in.To, err)
 			}
 		}
+		asked := map[string]bool{}
+		for i := range batches {
+			in := intake{tx: t, Batch: &batches[i], operator: s.Operator(), sensor: sensor}
+			if key := fmt.Sprint(in.Epoch, in.Lane); !asked[key] {
+				asked[key] = true
+				if err := in.wanted(&got); err != nil {
+					return err
+				}
+			}
+		}
 		_, err := t.Exec(`UPDATE sensors SET seen = max(coalesce(seen, 0), ?) WHERE operator = ? AND id = ?`, book.Nanos(received), s.Operator(), sensor)
 		return err
 	})
@@ -94,7 +104,7 @@ func (in *intake) take(got *store.Receipt) error {
 		high = max(high, in.To)
 	}
 	got.Ack[in.Lane] = max(got.Ack[in.Lane], high)
-	return in.wanted(got)
+	return nil
 }
 
 // stream returns the highest number and the last hash of the batch's stream, which is made on its first batch.

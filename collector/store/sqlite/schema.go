@@ -109,6 +109,10 @@ CREATE TABLE sessions (
 	token BLOB NOT NULL PRIMARY KEY, data BLOB NOT NULL, expiry INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX sessions_expiry ON sessions (expiry);
+`, `
+ALTER TABLE alerts ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX envelopes_received ON envelopes (operator, received);
+CREATE INDEX records_received ON records (operator, received);
 `}
 
 // migrate brings the file's schema up to date; a file of a newer version is refused.

@@ -75,6 +75,14 @@ func gaps(t *testing.T, st store.Store) {
 		t.Errorf("streams %+v, %v; want one with two breaks: part 1 came without part 0, part 4 without part 3", streams, err)
 	}
 
+	both := newSpool("s3", batch.Urgent) // a gap that a later batch of the same call fills is no gap, and one is told once
+	parts = parts[:0]
+	for i := range 4 {
+		parts = append(parts, both.seal(t, alert(100+i, nil)))
+	}
+	same(t, "receipt of a gap and its filling", ingest(t, st, sc, parts[1], parts[0]), store.Receipt{Ack: map[batch.Lane]uint64{batch.Urgent: 2}, New: 2})
+	same(t, "receipt of two that follow a gap", ingest(t, st, sc, parts[3], parts[1]), store.Receipt{Ack: map[batch.Lane]uint64{batch.Urgent: 4}, Want: []store.Gap{gap(3, 3)}, New: 1})
+
 	late := newSpool("s2", batch.Urgent) // an epoch that begins at 100: nothing before it is missing
 	late.next = 100
 	b := late.seal(t, alert(900, nil))

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"users", users},
 		{"sessions", sessions},
 		{"changes", changes},
+		{"keeping", keeping},
 		{"concurrent intake", concurrent},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,0 +1,412 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sort"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/collector/store/book"
+	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/batch"
+)
+
+const maxWant = 100
+
+// Ingest implements store.Intake. Two collectors may be given the same sensor's batches at the same time: its streams'
+// rows are locked from the first look at them to the commit.
+func (db *DB) Ingest(ctx context.Context, s store.Scope, sensor string, batches []store.Batch, received time.Time) (store.Receipt, error) {
+	if err := s.Check(); err != nil {
+		return store.Receipt{}, err
+	}
+	read := make([][]book.Reading, len(batches))
+	for i := range batches {
+		read[i] = book.ReadAlerts(batches[i].Records)
+	}
+	at := book.Nanos(received)
+	if err := db.makeDay(ctx, at); err != nil {
+		return store.Receipt{}, fmt.Errorf("ingest from %s: %w", sensor, err)
+	}
+	var got store.Receipt
+	err := db.change(ctx, s, func(t *tx) error {
+		in := intake{tx: t, operator: s.Operator(), sensor: sensor, received: at, streams: map[streamKey]*stream{}}
+		in.got = store.Receipt{Ack: map[batch.Lane]uint64{}}
+		if err := in.open(batches); err != nil {
+			return err
+		}
+		for i := range batches {
+			if err := in.take(&batches[i], read[i], in.known[i]); err != nil {
+				return fmt.Errorf("%s records %d to %d: %w", batches[i].Lane, batches[i].From, batches[i].To, err)
+			}
+		}
+		if err := in.write(); err != nil {
+			return err
+		}
+		got = in.got
+		return nil
+	})
+	if err != nil {
+		return store.Receipt{}, fmt.Errorf("ingest from %s: %w", sensor, err)
+	}
+	return got, nil
+}
+
+type streamKey struct {
+	epoch string
+	lane  batch.Lane
+}
+
+// A stream is what is known of one, as the batches of the call change it.
+type stream struct {
+	high    uint64
+	head    batch.Hash
+	breaks  int
+	offset  int64
+	gaps    []store.Gap // by From
+	was     []store.Gap // as they are in the database
+	claimed []claim     // by the envelopes of this call
+}
+
+// A claim is the numbers of an envelope, and whose they are.
+type claim struct {
+	lo, hi uint64
+	hash   batch.Hash
+}
+
+// An intake takes the batches of one call.
+type intake struct {
+	*tx
+	operator, sensor string
+	received         int64
+	keys             []streamKey // of streams, in the order in which they are locked
+	streams          map[streamKey]*stream
+	known            []*claim // by batch: the envelope in the database that it meets, or nil
+	got              store.Receipt
+
+	alerts  []arrival
+	records []record
+	health  []byte
+	lost    int64
+	work    pgx.Batch // statements that wait for write
+}
+
+// An arrival is an alert that a fresh record brought; a record is one that is kept as it is.
+type arrival struct {
+	alert *rules.Alert
+	body  []byte
+}
+
+type record struct {
+	*batch.Record
+	streamKey
+	fault string
+}
+
+// open locks the streams of the batches and reads what is known of them.
+func (in *intake) open(batches []store.Batch) error {
+	var keys []streamKey
+	bases := map[streamKey]uint64{}
+	for i := range batches {
+		k := streamKey{batches[i].Epoch, batches[i].Lane}
+		if _, ok := bases[k]; !ok {
+			keys, bases[k] = append(keys, k), batches[i].Base
+		}
+	}
+	sort.Slice(keys, func(i, j int) bool { // all take the locks in one order
+		return keys[i].epoch < keys[j].epoch || keys[i].epoch == keys[j].epoch && keys[i].lane < keys[j].lane
+	})
+	var ask pgx.Batch
+	in.known = make([]*claim, len(batches))
+	in.keys = keys
+	for _, k := range keys {
+		st := &stream{}
+		in.streams[k] = st
+		ask.Queue(`INSERT INTO streams (operator, sensor, epoch, lane, high, head, breaks, offset_ns) VALUES ($1, $2, $3, $4, $5, $6, 0, 0) ON CONFLICT DO NOTHING`,
+			in.operator, in.sensor, k.epoch, int64(k.lane), int64(bases[k]-1), make([]byte, len(batch.Hash{})))
+		ask.Queue(`SELECT high, head, breaks, offset_ns FROM streams WHERE operator = $1 AND sensor = $2 AND epoch = $3 AND lane = $4 FOR UPDATE`,
+			in.operator, in.sensor, k.epoch, int64(k.lane)).QueryRow(func(row pgx.Row) error {
+			var head []byte
+			err := row.Scan(&st.high, &head, &st.breaks, &st.offset)
+			copy(st.head[:], head)
+			return err
+		})
+		ask.Queue(`SELECT lo, hi FROM gaps WHERE operator = $1 AND sensor = $2 AND epoch = $3 AND lane = $4 ORDER BY lo`,
+			in.operator, in.sensor, k.epoch, int64(k.lane)).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				g := store.Gap{Epoch: k.epoch, Lane: k.lane}
+				if err := rows.Scan(&g.From, &g.To); err != nil {
+					return err
+				}
+				st.was = append(st.was, g)
+			}
+			st.gaps = slices.Clone(st.was)
+			return rows.Err()
+		})
+	}
+	for i := range batches {
+		b := &batches[i]
+		ask.Queue(`SELECT lo, hi, hash FROM envelopes WHERE operator = $1 AND sensor = $2 AND epoch = $3 AND lane = $4 AND hi >= $5 ORDER BY hi LIMIT 1`,
+			in.operator, in.sensor, b.Epoch, int64(b.Lane), int64(b.From)).Query(func(rows pgx.Rows) error {
+			for rows.Next() {
+				var c claim
+				var hash []byte
+				if err := rows.Scan(&c.lo, &c.hi, &hash); err != nil {
+					return err
+				}
+				copy(c.hash[:], hash)
+				in.known[i] = &c
+			}
+			return rows.Err()
+		})
+	}
+	if err := in.SendBatch(in.ctx, &ask).Close(); err != nil {
+		return err
+	}
+	for i, c := range in.known {
+		if c != nil && c.lo > batches[i].To {
+			in.known[i] = nil
+		}
+	}
+	return nil
+}
+
+// take takes one batch into its stream, in memory. met is the envelope in the database that it meets, or nil.
+func (in *intake) take(b *store.Batch, read []book.Reading, met *claim) error {
+	st := in.streams[streamKey{b.Epoch, b.Lane}]
+	again, err := st.seenBefore(b, met)
+	if err != nil {
+		return err
+	}
+	if !again {
+		fresh := st.fresh(b)
+		for i := range b.Records {
+			if fresh(b.Records[i].Seq) {
+				in.got.New++
+				in.keep(b, &b.Records[i], &read[i])
+			}
+		}
+		st.advance(b, in.received)
+		in.later(`INSERT INTO envelopes (operator, sensor, epoch, lane, hi, lo, hash, received) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+			b.Epoch, int64(b.Lane), int64(b.To), int64(b.From), b.Hash[:], in.received)
+	}
+	in.got.Ack[b.Lane] = max(in.got.Ack[b.Lane], st.high)
+	return nil
+}
+
+// seenBefore says whether this very envelope was taken before. Another one that claims the same numbers is an error.
+func (st *stream) seenBefore(b *store.Batch, met *claim) (bool, error) {
+	claims := st.claimed
+	if met != nil {
+		claims = append(slices.Clip(claims), *met)
+	}
+	for _, c := range claims {
+		switch {
+		case c.lo > b.To || c.hi < b.From:
+		case c == claim{b.From, b.To, b.Hash}:
+			return true, nil
+		default:
+			return false, store.ErrForked
+		}
+	}
+	return false, nil
+}
+
+// fresh returns what tells new records from known ones: a record is new above the stream's highest and inside a gap. It
+// takes the batch's numbers out of the gaps.
+func (st *stream) fresh(b *store.Batch) func(seq uint64) bool {
+	high, before := st.high, st.gaps
+	var left []store.Gap
+	for _, g := range before {
+		if g.To < b.From || g.From > b.To {
+			left = append(left, g)
+			continue
+		}
+		if g.From < b.From {
+			left = append(left, store.Gap{Epoch: g.Epoch, Lane: g.Lane, From: g.From, To: b.From - 1})
+		}
+		if g.To > b.To {
+			left = append(left, store.Gap{Epoch: g.Epoch, Lane: g.Lane, From: b.To + 1, To: g.To})
+		}
+	}
+	if b.From > high+1 {
+		left = append(left, store.Gap{Epoch: b.Epoch, Lane: b.Lane, From: high + 1, To: b.From - 1})
+	}
+	st.gaps = left
+	return func(seq uint64) bool {
+		return seq > high || slices.ContainsFunc(before, func(g store.Gap) bool { return seq >= g.From && seq <= g.To })
+	}
+}
+
+// advance records the envelope and, if it is the newest, makes it the stream's head.
+func (st *stream) advance(b *store.Batch, received int64) {
+	st.claimed = append(st.claimed, claim{b.From, b.To, b.Hash})
+	if b.To <= st.high {
+		return
+	}
+	if b.Prev != st.head {
+		st.breaks++
+	}
+	st.high, st.head, st.offset = b.To, b.Hash, received-book.Nanos(b.Sealed)
+}
+
+// keep sorts one new record by its kind. A record that cannot be read is kept as it is: a sensor must never be stuck on
+// one that its collector does not understand.
+func (in *intake) keep(b *store.Batch, r *batch.Record, read *book.Reading) {
+	fault := ""
+	switch r.Kind {
+	case batch.KindAlert:
+		if read.Err == nil {
+			in.alerts = append(in.alerts, arrival{&read.Alert, r.Body})
+			return
+		}
+		fault = read.Err.Error()
+	case batch.KindHealth:
+		in.health = r.Body
+		return
+	case batch.KindLoss:
+		var loss batch.Loss
+		if err := json.Unmarshal(r.Body, &loss); err != nil {
+			fault = err.Error()
+		} else {
+			in.lost += int64(loss.Count)
+		}
+	}
+	in.records = append(in.records, record{r, streamKey{b.Epoch, b.Lane}, fault})
+}
+
+// later queues a statement whose first arguments are the operator and the sensor.
+func (in *intake) later(query string, args ...any) {
+	in.work.Queue(query, append([]any{in.operator, in.sensor}, args...)...)
+}
+
+// write writes what the batches have changed.
+func (in *intake) write() error {
+	made, err := in.writeAlerts()
+	if err != nil {
+		return err
+	}
+	if err := in.writeRecords(); err != nil {
+		return err
+	}
+	for _, k := range in.keys {
+		st := in.streams[k]
+		in.got.Want = append(in.got.Want, st.gaps[:min(len(st.gaps), maxWant-len(in.got.Want))]...)
+		for _, g := range st.was {
+			if !slices.Contains(st.gaps, g) {
+				in.later(`DELETE FROM gaps WHERE operator = $1 AND sensor = $2 AND epoch = $3 AND lane = $4 AND lo = $5`, k.epoch, int64(k.lane), int64(g.From))
+			}
+		}
+		for _, g := range st.gaps {
+			if !slices.Contains(st.was, g) {
+				in.later(`INSERT INTO gaps (operator, sensor, epoch, lane, lo, hi) VALUES ($1, $2, $3, $4, $5, $6)`, k.epoch, int64(k.lane), int64(g.From), int64(g.To))
+			}
+		}
+		if len(st.claimed) > 0 {
+			in.later(`UPDATE streams SET high = $5, head = $6, breaks = $7, offset_ns = $8 WHERE operator = $1 AND sensor = $2 AND epoch = $3 AND lane = $4`,
+				k.epoch, int64(k.lane), int64(st.high), st.head[:], st.breaks, st.offset)
+		}
+	}
+	in.later(`UPDATE sensors SET seen = greatest(coalesce(seen, 0), $3), alerts = alerts + $4, lost = lost + $5, health = coalesce($6, health) WHERE operator = $1 AND id = $2`,
+		in.received, made, in.lost, in.health)
+	return in.SendBatch(in.ctx, &in.work).Close()
+}
+
+func (in *intake) writeRecords() error {
+	if len(in.records) == 0 {
+		return nil
+	}
+	var last int64
+	err := in.QueryRow(in.ctx, `INSERT INTO counters (operator, name, value) VALUES ($1, 'record', $2)
+		ON CONFLICT (operator, name) DO UPDATE SET value = counters.value + $2 WHERE counters.operator = $1 RETURNING value`, in.operator, len(in.records)).Scan(&last)
+	for i, r := range in.records {
+		in.later(`INSERT INTO records (operator, sensor, n, epoch, lane, seq, kind, received, fault, body) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+			last-int64(len(in.records)-1-i), r.epoch, int64(r.lane), int64(r.Seq), plain(r.Kind), in.received, plain(r.fault), []byte(r.Body))
+	}
+	return err
+}
+
+// A present is an alert that is in the database or was made by this call.
+type present struct {
+	sensor  string
+	count   int64
+	arrived int64
+	fresh   bool // made by this call
+	at      int  // its latest word's place in the call's alerts
+	changed bool
+}
+
+// writeAlerts makes alerts or brings them up to date, and says how many are new. Two sensors may give the same id to what
+// each of them saw; the second one's is then kept under the id with its name. The lock of the counter keeps other
+// transactions of the operator from making alerts, from the look at those that are there to the commit.
+func (in *intake) writeAlerts() (made int64, err error) {
+	if len(in.alerts) == 0 {
+		return 0, nil
+	}
+	ids := make([]string, 0, 2*len(in.alerts))
+	for _, a := range in.alerts {
+		a.alert.ID = plain(a.alert.ID)
+		ids = append(ids, a.alert.ID, a.alert.ID+"@"+in.sensor)
+	}
+	var arrived int64
+	there := make(map[string]*present, len(in.alerts))
+	var ask pgx.Batch
+	ask.Queue(`INSERT INTO counters (operator, name, value) VALUES ($1, 'arrived', 0) ON CONFLICT DO NOTHING`, in.operator)
+	ask.Queue(`SELECT value FROM counters WHERE operator = $1 AND name = 'arrived' FOR UPDATE`, in.operator).QueryRow(func(row pgx.Row) error { return row.Scan(&arrived) })
+	ask.Queue(`SELECT id, sensor, count, arrived FROM alerts WHERE operator = $1 AND id = ANY($2) FOR UPDATE`, in.operator, ids).Query(func(rows pgx.Rows) error {
+		for rows.Next() {
+			var id string
+			p := &present{}
+			if err := rows.Scan(&id, &p.sensor, &p.count, &p.arrived); err != nil {
+				return err
+			}
+			there[id] = p
+		}
+		return rows.Err()
+	})
+	if err := in.SendBatch(in.ctx, &ask).Close(); err != nil {
+		return 0, err
+	}
+	var order []string // of the alerts that are written, by their first word in the call
+	for i, a := range in.alerts {
+		id := a.alert.ID
+		p := there[id]
+		if p != nil && p.sensor != in.sensor {
+			id += "@" + in.sensor
+			p = there[id]
+		}
+		what := "updated"
+		if p == nil {
+			arrived = max(arrived+1, in.received)
+			p = &present{sensor: in.sensor, arrived: arrived, fresh: true}
+			there[id] = p
+			what, made = "new", made+1
+		} else if int64(a.alert.Count) < p.count {
+			continue // an older word of it, which came by a slower lane
+		}
+		if !p.changed {
+			p.changed, order = true, append(order, id)
+		}
+		p.count, p.at = int64(a.alert.Count), i
+		in.Tell(in.operator, store.Change{What: what, ID: id, Arrived: book.FromNanos(p.arrived), Level: a.alert.Severity})
+	}
+	rows := newStaging()
+	for _, id := range order {
+		p := there[id]
+		rows.alert(p.fresh, id, p.arrived, in.alerts[p.at].alert, in.alerts[p.at].body)
+	}
+	rows.end()
+	if _, err := in.PgConn().CopyFrom(in.ctx, &rows.Buffer, copyIncoming); err != nil {
+		return 0, err
+	}
+	in.work.Queue(numbered(moveIncoming), in.operator, in.received, in.sensor)
+	if int64(len(order)) > made {
+		in.work.Queue(numbered(updateFromIncoming), in.received, in.operator)
+	}
+	in.work.Queue(`UPDATE counters SET value = $2 WHERE operator = $1 AND name = 'arrived'`, in.operator, arrived)
+	return made, nil
+}

@@ -1,0 +1,174 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+)
+
+// migrations lead from version i to i+1 of the schema; the table roje_schema says which one a database has. They are never
+// changed, only added to. The tables are those of book.Tables, column by column; every key begins with the operator,
+// sessions aside, so that the same schema can be distributed by it. Times are Unix nanoseconds. TEXT stands for text in
+// the order of its bytes, whatever the database's own collation is.
+var migrations = [...]string{`
+CREATE TABLE operators (name TEXT NOT NULL PRIMARY KEY);
+
+CREATE TABLE counters (
+	operator TEXT NOT NULL, name TEXT NOT NULL, value bigint NOT NULL,
+	PRIMARY KEY (operator, name)
+);
+
+CREATE TABLE streams (
+	operator TEXT NOT NULL, sensor TEXT NOT NULL, epoch TEXT NOT NULL, lane bigint NOT NULL,
+	high bigint NOT NULL, head bytea NOT NULL, breaks bigint NOT NULL, offset_ns bigint NOT NULL,
+	PRIMARY KEY (operator, sensor, epoch, lane)
+);
+
+CREATE TABLE gaps (
+	operator TEXT NOT NULL, sensor TEXT NOT NULL, epoch TEXT NOT NULL, lane bigint NOT NULL,
+	lo bigint NOT NULL, hi bigint NOT NULL,
+	PRIMARY KEY (operator, sensor, epoch, lane, lo)
+);
+
+CREATE TABLE envelopes (
+	operator TEXT NOT NULL, sensor TEXT NOT NULL, epoch TEXT NOT NULL, lane bigint NOT NULL,
+	hi bigint NOT NULL, lo bigint NOT NULL, hash bytea NOT NULL, received bigint NOT NULL,
+	PRIMARY KEY (operator, sensor, epoch, lane, hi)
+);
+CREATE INDEX envelopes_received ON envelopes (operator, received);
+
+CREATE TABLE records (
+	operator TEXT NOT NULL, n bigint NOT NULL,
+	sensor TEXT NOT NULL, epoch TEXT NOT NULL, lane bigint NOT NULL, seq bigint NOT NULL,
+	kind TEXT NOT NULL, received bigint NOT NULL, fault TEXT NOT NULL, body bytea NOT NULL,
+	PRIMARY KEY (operator, received, n)
+) PARTITION BY RANGE (received);
+CREATE INDEX records_kind ON records (operator, kind, n);
+CREATE INDEX records_sensor ON records (operator, kind, sensor, n);
+
+CREATE TABLE alerts (
+	operator TEXT NOT NULL, id TEXT NOT NULL,
+	arrived bigint NOT NULL, updated bigint NOT NULL,
+	sensor TEXT NOT NULL, rule TEXT NOT NULL, severity bigint NOT NULL,
+	first bigint NOT NULL, last bigint NOT NULL, count bigint NOT NULL,
+	proto TEXT NOT NULL, client TEXT NOT NULL, server TEXT NOT NULL, title TEXT NOT NULL, incident TEXT NOT NULL,
+	status TEXT NOT NULL, status_by TEXT NOT NULL, status_at bigint,
+	tlp TEXT NOT NULL, released bigint,
+	body bytea NOT NULL, held boolean NOT NULL DEFAULT FALSE,
+	PRIMARY KEY (operator, id)
+);
+CREATE UNIQUE INDEX alerts_arrived ON alerts (operator, arrived);
+CREATE INDEX alerts_last ON alerts (operator, last, arrived);
+CREATE INDEX alerts_severity ON alerts (operator, severity, arrived);
+CREATE INDEX alerts_status ON alerts (operator, status, arrived);
+CREATE INDEX alerts_rule ON alerts (operator, rule, arrived);
+CREATE INDEX alerts_sensor ON alerts (operator, sensor, arrived);
+CREATE INDEX alerts_incident ON alerts (operator, incident, arrived) WHERE incident != '';
+CREATE INDEX alerts_released ON alerts (operator, arrived) WHERE released IS NOT NULL;
+
+CREATE TABLE releases (
+	operator TEXT NOT NULL, added bigint NOT NULL,
+	alert TEXT NOT NULL, version bigint NOT NULL, created bigint NOT NULL,
+	tlp TEXT NOT NULL, who TEXT NOT NULL, revoked boolean NOT NULL, latest boolean NOT NULL,
+	sensor TEXT NOT NULL, body bytea NOT NULL,
+	PRIMARY KEY (operator, added)
+);
+CREATE UNIQUE INDEX releases_alert ON releases (operator, alert, version);
+CREATE INDEX releases_latest ON releases (operator, added) WHERE latest;
+
+CREATE TABLE acts (
+	operator TEXT NOT NULL, n bigint NOT NULL,
+	at bigint NOT NULL, who TEXT NOT NULL, what TEXT NOT NULL, object TEXT NOT NULL, detail TEXT NOT NULL,
+	PRIMARY KEY (operator, n)
+);
+CREATE INDEX acts_object ON acts (operator, object, n);
+
+CREATE TABLE tokens (
+	operator TEXT NOT NULL, id TEXT NOT NULL,
+	secret bytea NOT NULL, site TEXT NOT NULL, who TEXT NOT NULL,
+	created bigint NOT NULL, expires bigint NOT NULL, used bigint, sensor TEXT NOT NULL,
+	PRIMARY KEY (operator, id)
+);
+
+CREATE TABLE sensors (
+	operator TEXT NOT NULL, id TEXT NOT NULL,
+	name TEXT NOT NULL, enrolled bigint NOT NULL, seen bigint, denied bigint,
+	health bytea, alerts bigint NOT NULL, lost bigint NOT NULL,
+	PRIMARY KEY (operator, id)
+);
+
+CREATE TABLE certs (
+	operator TEXT NOT NULL, sensor TEXT NOT NULL, serial TEXT NOT NULL,
+	key TEXT NOT NULL, public bytea NOT NULL, issued bigint NOT NULL, expires bigint NOT NULL,
+	PRIMARY KEY (operator, sensor, serial)
+);
+
+CREATE TABLE users (
+	operator TEXT NOT NULL, name TEXT NOT NULL,
+	role TEXT NOT NULL, hash TEXT NOT NULL, must_change boolean NOT NULL, disabled boolean NOT NULL,
+	created bigint NOT NULL, signed_in bigint, language TEXT NOT NULL,
+	PRIMARY KEY (operator, name)
+);
+
+CREATE TABLE sessions (
+	token bytea NOT NULL PRIMARY KEY, data bytea NOT NULL, expiry bigint NOT NULL
+);
+CREATE INDEX sessions_expiry ON sessions (expiry);
+
+DO $$
+DECLARE t text;
+BEGIN
+	FOREACH t IN ARRAY ARRAY['counters', 'streams', 'gaps', 'envelopes', 'records', 'alerts', 'releases', 'acts', 'tokens', 'sensors', 'certs', 'users'] LOOP
+		EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', t);
+		EXECUTE format('CREATE POLICY of_operator ON %I USING (operator = current_setting(''roje.operator'', true))', t);
+	END LOOP;
+END $$;
+`}
+
+// One collector at a time changes the schema, and one makes a day's partition: these are the locks.
+const (
+	lockSchema = 0x726f6a65_01
+	lockDays   = 0x726f6a65_02
+)
+
+// migrate brings the schema up to date; one of a newer version is refused.
+func migrate(ctx context.Context, c *conn) (err error) {
+	run := func(text string) {
+		if err == nil {
+			err = c.run(ctx, text)
+		}
+	}
+	run("BEGIN")
+	run(fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", lockSchema))
+	run("CREATE TABLE IF NOT EXISTS roje_schema (version bigint NOT NULL)")
+	var have int
+	if err == nil {
+		err = c.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM roje_schema").Scan(&have)
+	}
+	if err == nil && have > len(migrations) {
+		err = fmt.Errorf("the store has version %d, this program knows up to %d: use a newer roje-collector", have, len(migrations))
+	}
+	for v := have; err == nil && v < len(migrations); v++ {
+		run(strings.ReplaceAll(migrations[v], " TEXT", ` text COLLATE "C"`))
+		run(fmt.Sprintf("INSERT INTO roje_schema (version) VALUES (%d)", v+1))
+		if err != nil {
+			err = fmt.Errorf("migrate to version %d: %w", v+1, err)
+		}
+	}
+	run("COMMIT")
+	if err != nil {
+		c.run(context.WithoutCancel(ctx), "ROLLBACK")
+	}
+	return err
+}
+
+// check refuses a role that row-level security does not bind.
+func check(ctx context.Context, c *conn) error {
+	var name string
+	var free bool
+	err := c.QueryRow(ctx, "SELECT rolname, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user").Scan(&name, &free)
+	if err == nil && free {
+		err = fmt.Errorf("role %s bypasses row-level security, so operators would not be kept apart: use a role without SUPERUSER and BYPASSRLS that owns the database", name)
+	}
+	return err
+}
