@@ -3,6 +3,7 @@ package sensor
 import (
 	"errors"
 	"log/slog"
+	"os"
 	"sync/atomic"
 
 	"github.com/roje-ot/roje/sensor/passive"
@@ -30,6 +31,14 @@ type passivity struct {
 // guard puts the layers around one port. A layer that cannot be had is said and does not stop the sensor: the level
 // then stays at claimed.
 func (l *passivity) guard(p *port, may able, log *slog.Logger) (closers []func() error) {
+	if _, ok := passive.BehindDiode(p.name); ok {
+		l.diodes++
+	}
+	if passive.IsShut(p.name) == nil { // by root, before
+		l.guarded++
+		p.shut, l.nftErr = true, os.ErrPermission
+		return nil
+	}
 	complete := true
 	missing := func(layer string, err error) {
 		complete = false
@@ -62,9 +71,6 @@ func (l *passivity) guard(p *port, may able, log *slog.Logger) (closers []func()
 	}
 	if complete {
 		l.guarded++
-	}
-	if _, ok := passive.BehindDiode(p.name); ok {
-		l.diodes++
 	}
 	return closers
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/sensor/passive"
 )
 
 // lookEvery is how often the ports are looked at.
@@ -90,6 +91,16 @@ func (p *port) findings(now time.Time, seen uint64) (all []finding) {
 			p.open = true
 			all = append(all, finding{"sensor-port-open", rules.High,
 				"The kernel no longer drops what is sent on the port %s: somebody with rights on the sensor's host has taken that away", err.Error(), 1})
+		}
+	}
+	if p.shut {
+		switch err := passive.IsShut(p.now); {
+		case err == nil:
+			p.open = false
+		case !p.open && p.state != "gone":
+			p.open = true
+			all = append(all, finding{"sensor-port-open", rules.High,
+				"What keeps the port %s shut is no longer there: somebody with rights on the sensor's host has taken it away", err.Error(), 1})
 		}
 	}
 	began, ended, since := p.quiet.look(now, seen)

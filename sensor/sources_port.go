@@ -32,6 +32,7 @@ type port struct {
 	filter *filter.Filter // nil in tiers E and F
 	egress *passive.Egress
 	nft    *passive.NFT
+	shut   bool                   // by root, and not by this process
 	start  netlink.LinkStatistics // its own counts at the start
 	last   netlink.LinkStatistics // and at present
 	carry  netlink.LinkStatistics // what earlier incarnations of it counted
@@ -186,11 +187,14 @@ func (p *port) follow(link netlink.Link, log *slog.Logger) {
 	p.carry = add(p.carry, minus(p.last, p.start))
 	p.index, p.now, p.start, p.last = link.Attrs().Index, link.Attrs().Name, netlink.LinkStatistics{}, netlink.LinkStatistics{}
 	p.egress, p.nft, p.open = nil, nil, true
-	if os.Getenv("INVOCATION_ID") != "" {
+	if os.Getenv("INVOCATION_ID") != "" && !p.shut {
 		log.Warn("the interface is back; ending to be started again with every layer around it", "interface", p.now)
 		if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err == nil {
 			return
 		}
+	}
+	if p.shut {
+		log.Info("the interface is back; waiting for root to shut it anew (roje-port@.service)", "interface", p.now)
 	}
 	if p.filter == nil {
 		log.Error("the interface is back, and this tier cannot follow it: restart the sensor", "interface", p.now)

@@ -406,13 +406,25 @@ func TestRights(t *testing.T) {
 		caps  []uintptr
 		tier  string
 		level string
+		shut  bool // by root, before
 	}{
-		{"those of the unit", []uintptr{unix.CAP_NET_RAW, unix.CAP_NET_ADMIN, unix.CAP_BPF, unix.CAP_PERFMON}, "A: ", "kernel"},
-		{"a filter, and no layers", []uintptr{unix.CAP_NET_RAW, unix.CAP_BPF}, "A: ", "claimed"},
-		{"no eBPF", []uintptr{unix.CAP_NET_RAW}, "E: ", "claimed"},
+		{"all that it can use", []uintptr{unix.CAP_NET_RAW, unix.CAP_NET_ADMIN, unix.CAP_BPF, unix.CAP_PERFMON}, "A: ", "kernel", false},
+		{"those of the unit", []uintptr{unix.CAP_NET_RAW, unix.CAP_BPF, unix.CAP_PERFMON}, "A: ", "kernel", true},
+		{"a filter, and no layers", []uintptr{unix.CAP_NET_RAW, unix.CAP_BPF}, "A: ", "claimed", false},
+		{"no eBPF", []uintptr{unix.CAP_NET_RAW}, "E: ", "claimed", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			span, peer := need.Veth(t)
+			if c.shut {
+				program, err := built()
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { os.Remove("/run/roje/" + span) })
+				if out, err := exec.Command(program, "shut", span).CombinedOutput(); err != nil {
+					t.Fatalf("shut: %v\n%s", err, out)
+				}
+			}
 			l := start(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, AmbientCaps: c.caps}, span)
 			if line := l.says("watching"); !strings.Contains(line, `capture="`+c.tier) || !strings.Contains(line, "passivity="+c.level) {
 				t.Errorf("the start line is not of tier %q, level %q: %s", c.tier, c.level, line)

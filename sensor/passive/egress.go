@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -40,9 +39,7 @@ func DropEgress(iface string, useClsact bool) (*Egress, error) {
 	if err != nil {
 		return nil, fmt.Errorf("drop the egress of %s: %w", iface, unix.ENODEV)
 	}
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("drop the egress of %s: %w", iface, err)
-	}
+	_ = rlimit.RemoveMemlock() // kernels before 5.11 need it; where it may not be raised, loading says what is wrong
 	e := &Egress{index: dev.Index}
 	if err := loadEgressObjects(&e.objs, nil); err != nil {
 		return nil, fmt.Errorf("drop the egress of %s: load the program: %w", iface, err)
@@ -161,16 +158,7 @@ func EgressShut(iface string) (how string, err error) {
 			return "tcx", err
 		}
 	}
-	filters, err := netlink.FilterList(dev, netlink.HANDLE_MIN_EGRESS)
-	if err != nil {
-		return "", err
-	}
-	for _, f := range filters {
-		if b, ok := f.(*netlink.BpfFilter); ok && strings.HasPrefix(b.Name, "roje_egress") {
-			return "clsact", nil
-		}
-	}
-	return "", errors.New("no program drops what is sent")
+	return "clsact", clsactShut(dev)
 }
 
 func programName(id ebpf.ProgramID) (string, error) {

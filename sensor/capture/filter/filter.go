@@ -75,9 +75,7 @@ func Load(cfg Config) (*Filter, error) {
 	if runtime.NumCPU() > maxCPUs {
 		return nil, fmt.Errorf("load filter: %d CPUs, and it counts on %d: %w", runtime.NumCPU(), maxCPUs, ebpf.ErrNotSupported)
 	}
-	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("load filter: raise the limit of locked memory: %w", err)
-	}
+	_ = rlimit.RemoveMemlock() // kernels before 5.11 need it; where it may not be raised, loading says what is wrong
 	f := new(Filter)
 	if err := loadFilterObjects(&f.objs, nil); err != nil {
 		var verifier *ebpf.VerifierError
