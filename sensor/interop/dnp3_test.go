@@ -16,14 +16,16 @@ import (
 // can be asked for, unsolicited events, freezes, time, restarts, classes, deadbands, files, refusals.
 func TestOpenDNP3(t *testing.T) {
 	python := need.Python(t, "opendnp3")
-	asked := 0
 	s := stack{name: "opendnp3", port: 20000, argv: []string{python, "testdata/opendnp3_peer.py"}, least: 15000,
-		ours: map[string]func(*said) []record{
-			"master.fragments": fragmentRecord, "outstation.fragments": fragmentRecord,
-			"master.link": linkRecord("client"), "outstation.link": linkRecord("server"),
-			"master.points": measurementRecords, "outstation.commands": controlRecords,
-			"master.results":   func(s *said) []record { return statusRecords(s, &asked) },
-			"outstation.clock": timeRecord, "outstation.restarts": restartRecord, "logged.files": fileRecords,
+		ours: func() views {
+			asked, wanted := 0, 0
+			return views{
+				"master.fragments": fragmentRecord, "outstation.fragments": fragmentRecord,
+				"master.link": linkRecord("client"), "outstation.link": linkRecord("server"),
+				"master.points": measurementRecords, "outstation.commands": controlRecords,
+				"master.results":   func(s *said) []record { return statusRecords(s, &asked) },
+				"outstation.clock": timeRecord, "outstation.restarts": func(s *said) []record { return restartRecord(s, &wanted) }, "logged.files": fileRecords,
+			}
 		}}
 	s.run(t)
 }
@@ -182,8 +184,15 @@ func timeRecord(s *said) []record {
 	return []record{{"time": s.points[0].Time / 1e6}}
 }
 
-// restartRecord says how long a restart will take, in the unit of the object.
-func restartRecord(s *said) []record {
+// restartRecord says how long a restart will take, in the unit of the object, in the answer to a restart.
+func restartRecord(s *said, asked *int) []record {
+	if s.from == "client" {
+		*asked = s.code
+		return nil
+	}
+	if *asked != 13 && *asked != 14 {
+		return nil
+	}
 	objects, _ := s.field["objects"].([]any)
 	for _, o := range objects {
 		h := o.(map[string]any)

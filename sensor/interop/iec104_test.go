@@ -15,10 +15,12 @@ import (
 func TestLib60870(t *testing.T) {
 	python := need.Python(t, "c104")
 	s := stack{name: "lib60870", port: 2404, argv: []string{python, "testdata/c104_peer.py"}, least: 15000,
-		ours: map[string]func(*said) []record{
-			"client.apdu": apduRecord, "server.apdu": apduRecord,
-			"client.points": monitoredRecords, "server.commands": commandRecord,
-			"server.clock": clockRecord, "client.initialized": initializedRecord,
+		ours: func() views {
+			return views{
+				"client.apdu": apduRecord, "server.apdu": apduRecord,
+				"client.points": monitoredRecords, "server.commands": (&commands{map[uint32]bool{}}).record,
+				"server.clock": clockRecord, "client.initialized": initializedRecord,
+			}
 		}}
 	s.run(t)
 }
@@ -109,14 +111,28 @@ func isNormalized(code int) bool {
 // lib60870Normalized is how lib60870 shows a normalised value.
 func lib60870Normalized(v float64) float64 { return float64(float32(math.Round(v*32768) / 32768)) }
 
-// commandRecord says a command as it reached the server's application, to which lib60870 does not pass selections.
-func commandRecord(s *said) []record {
-	if s.from != "client" || s.code < 45 || s.code > 64 || len(s.points) != 1 || s.field["select"] == true {
+// commands says each command as it reached the server's application.
+type commands struct {
+	selected map[uint32]bool // addresses
+}
+
+// record leaves out selections, which lib60870 does not pass on, and executions that are refused after a selection: the
+// late termination of one can end the next selection, and then the server refuses by itself. The headers of all of them
+// are compared.
+func (c *commands) record(s *said) []record {
+	if s.from != "client" || s.code < 45 || s.code > 64 || len(s.points) != 1 {
+		return nil
+	}
+	addr := s.points[0].Addr
+	if s.field["select"] == true {
+		c.selected[addr] = true
+		return nil
+	}
+	if refused := addr%10 == 9; refused && c.selected[addr] {
 		return nil
 	}
 	r := s.content(0)
-	r["type"], r["ca"], r["oa"], r["ioa"] = s.code, s.num("ca"), s.num("oa"), s.points[0].Addr
-	r["select"] = false
+	r["type"], r["ca"], r["oa"], r["ioa"], r["select"] = s.code, s.num("ca"), s.num("oa"), addr, false
 	if q, ok := s.field["qualifier"]; ok {
 		r["qualifier"] = q
 	}

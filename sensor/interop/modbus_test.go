@@ -16,7 +16,7 @@ func TestPymodbus(t *testing.T) {
 		t.Run(framer, func(t *testing.T) {
 			ours := func(s *said) []record { return pymodbusRecord(s, framing) }
 			s := stack{name: "pymodbus-" + framer, port: 502, argv: []string{python, "testdata/pymodbus_peer.py", framer},
-				ours: map[string]func(*said) []record{"client": ours, "server": ours}, least: 1500}
+				ours: func() views { return views{"client": ours, "server": ours} }, least: 1500}
 			s.run(t)
 		})
 	}

@@ -60,14 +60,16 @@ func values(v any) int {
 	return 1
 }
 
+// views say, by set, what a stack should report of each message of ours in turn.
+type views map[string]func(*said) []record
+
 // A stack is a real implementation of a protocol, and how its reports are read.
 type stack struct {
-	name   string
-	port   uint16   // registered port of its protocol
-	argv   []string // runs both ends; the server's port and the port that the client calls are appended
-	report func([]record) []record
-	ours   map[string]func(*said) []record // by set: what it should report of a message of ours
-	least  int                             // values that must have been compared; fewer means that the stack fell silent
+	name  string
+	port  uint16   // registered port of its protocol
+	argv  []string // runs both ends; the server's port and the port that the client calls are appended
+	ours  func() views
+	least int // values that must have been compared; fewer means that the stack fell silent
 }
 
 // run runs both ends of s against each other, and compares what they say with what we decoded.
@@ -91,10 +93,12 @@ func (s *stack) run(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%s: %v\n%s\n%s", s.name, err, &stderr, tail(out))
 	}
-	theirs := read(t, out)
-	if s.report != nil {
-		theirs = s.report(theirs)
-	}
+	s.compareAll(t, r, read(t, out))
+}
+
+// compareAll compares what a stack says with what we decode of the relayed bytes, however they are put into packets.
+func (s *stack) compareAll(t *testing.T, r *relay, theirs []record) {
+	t.Helper()
 	for _, w := range ways {
 		t.Run(w.name, func(t *testing.T) { s.compare(t, theirs, r.play(t, w, s.port)) })
 	}
@@ -134,7 +138,7 @@ func read(t *testing.T, out []byte) []record {
 
 // compare holds every record of every set against ours, as bags: how often each was said.
 func (s *stack) compare(t *testing.T, theirs []record, messages []said) {
-	known := differences(t, s.name)
+	known, views := differences(t, s.name), s.ours()
 	bags := map[string]map[string]int{} // by set and line: times they said it, less the times we did
 	count, sets := 0, map[string]int{}
 	add := func(r record, set string, n int) {
@@ -145,14 +149,14 @@ func (s *stack) compare(t *testing.T, theirs []record, messages []said) {
 	}
 	for _, r := range theirs {
 		set, _ := r["set"].(string)
-		if s.ours[set] == nil {
+		if views[set] == nil {
 			t.Fatalf("the script reports a set %q that nothing is compared with", set)
 		}
 		add(r, set, 1)
 		count += values(r)
 		sets[set]++
 	}
-	for set, ours := range s.ours {
+	for set, ours := range views {
 		for i := range messages {
 			for _, r := range ours(&messages[i]) {
 				add(normal(t, r), set, -1)

@@ -70,3 +70,12 @@ func Python(t testing.TB, module string) string {
 	}
 	return path
 }
+
+// Library skips where a C header, and so the library that it declares, is missing; hint says which Debian package
+// brings it.
+func Library(t testing.TB, header, hint string) {
+	t.Helper()
+	if _, err := os.Stat(filepath.Join("/usr/include", header)); err != nil {
+		missing(t, header, "install "+hint)
+	}
+}

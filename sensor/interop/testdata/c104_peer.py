@@ -86,6 +86,8 @@ def monitored(point: c104.Point, previous_info: c104.Information, message: c104.
 
 def commanded(point: c104.Point, previous_info: c104.Information, message: c104.IncomingMessage) -> c104.ResponseState:
     refuse = point.io_address % 10 == 9
+    if refuse and point.command_mode == c104.CommandMode.SELECT_AND_EXECUTE:
+        return c104.ResponseState.FAILURE  # not every one comes here: the late end of a refused one can end the next selection
     say("server.commands", type=int(message.type), ca=message.common_address, oa=message.originator_address, ioa=point.io_address, select=message.is_select_command, **content(message.info))
     return c104.ResponseState.FAILURE if refuse else c104.ResponseState.SUCCESS
 
@@ -228,8 +230,7 @@ def main():
     for point, values in orders:
         for info in values:
             point.info = info
-            if not point.transmit(c104.Cot.ACTIVATION):
-                time.sleep(0.12)  # its server ends a refused command a tick later, and with it whatever is selected then
+            point.transmit(c104.Cot.ACTIVATION)
     for on in (True, False):
         related.info = c104.SingleCmd(on=on)
         related.transmit(c104.Cot.ACTIVATION)

@@ -386,6 +386,19 @@ def main():
         apply(i)
         time.sleep(0.05)
     time.sleep(0.5)
+    for kind in (o.FreezeType.ImmediateFreezeNR, o.FreezeType.FreezeAndClearNR):  # nobody answers
+        master.Freeze(kind, [o.Header.AllObjects(20, 0)])
+        time.sleep(0.2)
+    master.Shutdown()
+    for name in list(log.open):
+        log.close(name)
+    while done.acquire(blocking=False):
+        pass
+    stack.master.timeSyncMode = o.TimeSyncMode.NonLAN
+    device.needs_time = True
+    other = client.AddMaster("master", soe, application, stack)
+    other.Enable()
+    reached(4)  # disable unsolicited, integrity, time, enable unsolicited
     manager.Shutdown()
     for key in list(log.open):
         log.close(key)
