@@ -40,6 +40,9 @@ const (
 	SensorLife = 30 * 24 * time.Hour
 	Grace      = 90 * 24 * time.Hour
 
+	// OfflineLife is that of a sensor behind a one-way link, whose certificate is renewed by hand.
+	OfflineLife = 2 * 365 * 24 * time.Hour
+
 	skew = 24 * time.Hour // certificates begin to hold this much before they are made: clocks of substations are off
 )
 
@@ -135,6 +138,9 @@ func serial() *big.Int {
 // Hash is the SHA-256 of the root's certificate, which tokens pin.
 func (ca *CA) Hash() batch.Hash { return sha256.Sum256(ca.cert.Raw) }
 
+// Root is the root's certificate in DER.
+func (ca *CA) Root() []byte { return ca.cert.Raw }
+
 // PEM is the root's certificate.
 func (ca *CA) PEM() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.cert.Raw})
@@ -208,6 +214,15 @@ func (ca *CA) newServer(hosts []string) (*tls.Certificate, error) {
 
 // SignSensor makes a sensor's certificate for the key of a PKCS #10 request, whose names are ignored.
 func (ca *CA) SignSensor(csr []byte, operator, sensor string) (*x509.Certificate, error) {
+	return ca.signSensor(csr, operator, sensor, SensorLife)
+}
+
+// SignOffline is SignSensor for a sensor that cannot come to renew: its certificate has OfflineLife.
+func (ca *CA) SignOffline(csr []byte, operator, sensor string) (*x509.Certificate, error) {
+	return ca.signSensor(csr, operator, sensor, OfflineLife)
+}
+
+func (ca *CA) signSensor(csr []byte, operator, sensor string, life time.Duration) (*x509.Certificate, error) {
 	req, err := x509.ParseCertificateRequest(csr)
 	if err == nil {
 		err = req.CheckSignature()
@@ -222,7 +237,7 @@ func (ca *CA) SignSensor(csr []byte, operator, sensor string) (*x509.Certificate
 	if err != nil {
 		return nil, err
 	}
-	der, err := ca.sign(&x509.Certificate{Subject: pkix.Name{CommonName: sensor}, URIs: []*url.URL{name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, SensorLife, req.PublicKey)
+	der, err := ca.sign(&x509.Certificate{Subject: pkix.Name{CommonName: sensor}, URIs: []*url.URL{name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, life, req.PublicKey)
 	if err != nil {
 		return nil, err
 	}

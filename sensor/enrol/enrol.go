@@ -167,18 +167,26 @@ func (id *Identity) Renew(ctx context.Context, now func() time.Time) error {
 	if err != nil {
 		return fmt.Errorf("renew at %s: %w", id.Collector, err)
 	}
-	cert, err := x509.ParseCertificate(got.Cert)
-	if err != nil {
+	if err := id.replace(got.Cert); err != nil {
 		return fmt.Errorf("renew: %w", err)
 	}
+	return nil
+}
+
+// replace puts another certificate in the place of the one that is there.
+func (id *Identity) replace(der []byte) error {
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return err
+	}
 	fresh := filepath.Join(id.Dir, ".new-cert.pem")
-	err = writePEM(fresh, "CERTIFICATE", got.Cert, 0o644)
+	err = writePEM(fresh, "CERTIFICATE", der, 0o644)
 	if err == nil {
 		err = os.Rename(fresh, filepath.Join(id.Dir, fileCert))
 	}
 	if err != nil {
 		os.Remove(fresh)
-		return fmt.Errorf("renew: %w", err)
+		return err
 	}
 	id.mu.Lock()
 	id.cert = cert
