@@ -88,9 +88,6 @@ func (l *Ledger) Take(e *rules.Event) {
 		if follow := followers[e.Msg.Proto.Name]; follow != nil {
 			follow(l, e)
 		}
-		if len(l.due) > 0 {
-			l.prove(e.Flow.Conn, e.Flow.Unseen)
-		}
 	case rules.Gap:
 		l.lost(e.Flow.Conn, e.Flow.ServerLost)
 	case rules.Unframed:
@@ -98,6 +95,9 @@ func (l *Ledger) Take(e *rules.Event) {
 	}
 	if l.count > 0 && e.At >= l.next {
 		l.expire()
+	}
+	if len(l.due) > 0 && e.What == rules.Message {
+		l.prove(e.Flow.Conn, e.Flow.Unseen)
 	}
 }
 
