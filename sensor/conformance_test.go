@@ -133,15 +133,10 @@ func conformanceCaptures(t *testing.T) []comparison {
 			out = append(out, comparison{name: f.Path, path: filepath.Join(dir, f.Path)})
 		}
 	}
-	lab, err := filepath.Glob(filepath.Join(need.Root(t), "testdata", "*.pcap*"))
-	if err != nil || len(lab) == 0 {
-		t.Fatal("no captures of roje-lab", err)
-	}
-	for _, path := range lab {
-		if onPurpose.MatchString(path) {
-			continue
+	for _, path := range labCaptures(t) {
+		if name := labName(t, path); !onPurpose.MatchString(name) {
+			out = append(out, comparison{name: name, path: path})
 		}
-		out = append(out, comparison{name: "testdata/" + filepath.Base(path), path: path})
 	}
 	return out
 }

@@ -27,14 +27,33 @@ func loads(t testing.TB) []load {
 			out = append(out, readLoad(t, f.Path, filepath.Join(dir, f.Path)))
 		}
 	}
-	lab, err := filepath.Glob(filepath.Join(need.Root(t), "testdata", "*.pcap*"))
+	for _, path := range labCaptures(t) {
+		out = append(out, readLoad(t, labName(t, path), path))
+	}
+	return out
+}
+
+// labCaptures lists what roje-lab made: acts, days, and for each protocol what its stations can say.
+func labCaptures(t testing.TB) []string {
+	t.Helper()
+	acts, err := filepath.Glob(filepath.Join(need.Root(t), "testdata", "*.pcap*"))
+	if err != nil || len(acts) == 0 {
+		t.Fatal("no captures of roje-lab", err)
+	}
+	exchanges, err := filepath.Glob(filepath.Join(need.Root(t), "testdata", "*", "*.pcap"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range lab {
-		out = append(out, readLoad(t, "testdata/"+filepath.Base(path), path))
+	return append(acts, exchanges...)
+}
+
+// labName is the path of a capture from the root of the repository.
+func labName(t testing.TB, path string) string {
+	name, err := filepath.Rel(need.Root(t), path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return out
+	return filepath.ToSlash(name)
 }
 
 // readLoad reads one capture, up to where it is damaged.

@@ -90,7 +90,7 @@ func TestReordering(t *testing.T) {
 	all.within(t, 10) // what precedes the first packet of a session that is joined in its middle is not waited for
 }
 
-// TestSingleBytes cuts every TCP segment over plain Ethernet and IPv4 of every clean capture into segments of one byte.
+// TestSingleBytes cuts every TCP segment over Ethernet and IPv4 of every clean capture into segments of one byte.
 func TestSingleBytes(t *testing.T) {
 	const most = 20000 // packets of one capture
 	var all variants
@@ -112,42 +112,28 @@ func TestSingleBytes(t *testing.T) {
 
 // bytewise cuts the payload of a TCP segment into segments of one byte each; other packets stay as they are.
 func bytewise(p capture.Packet) []capture.Packet {
-	const ethernet, ipv4, tcp = 14, 0x0800, 6
-	b := p.Data
-	whole := []capture.Packet{p}
-	if p.Link != capture.Ethernet || len(b) < ethernet+40 || binary.BigEndian.Uint16(b[12:]) != ipv4 || b[ethernet+9] != tcp || p.OrigLen != len(b) {
-		return whole
+	s, ok := segmentOf(p.Data)
+	if !ok || p.Link != capture.Ethernet || p.OrigLen != len(p.Data) || s.payload < 2 {
+		return []capture.Packet{p}
 	}
-	ip := b[ethernet:]
-	head := int(ip[0]&15) * 4
-	total := int(binary.BigEndian.Uint16(ip[2:]))
-	if binary.BigEndian.Uint16(ip[6:])&0x3fff != 0 || total > len(ip) || total < head+20 {
-		return whole
-	}
-	head += int(ip[head+12]>>4) * 4
-	if total <= head+1 {
-		return whole
-	}
-	at := int(ip[0]&15) * 4
-	seq := binary.BigEndian.Uint32(ip[at+4:])
-	const fin, syn, psh = 1, 2, 8
+	seq := binary.BigEndian.Uint32(p.Data[s.at+4:])
 	var out []capture.Packet
-	for i := head; i < total; i++ {
-		data := append(slices.Clone(b[:ethernet+head]), ip[i])
+	for i := range s.payload {
 		q := p
-		q.Data, q.OrigLen = data, len(data)
-		piece := data[ethernet:]
-		binary.BigEndian.PutUint16(piece[2:], uint16(len(piece)))
-		piece[at+13] |= psh // as a sender sets it that writes byte by byte; without, the first may be a keep-alive
-		n := uint32(i - head)
-		if n > 0 && ip[at+13]&syn != 0 {
+		q.Data = append(slices.Clone(p.Data[:s.data]), p.Data[s.data+i])
+		q.OrigLen = len(q.Data)
+		binary.BigEndian.PutUint16(q.Data[s.ip+2:], uint16(len(q.Data)-s.ip))
+		flags := &q.Data[s.at+13]
+		*flags |= psh // as a sender sets it that writes byte by byte; without, the first may be a keep-alive
+		n := uint32(i)
+		if n > 0 && s.flags&syn != 0 {
 			n++ // a SYN takes a sequence number
-			piece[at+13] &^= syn
+			*flags &^= syn
 		}
-		binary.BigEndian.PutUint32(piece[at+4:], seq+n)
-		if i < total-1 {
-			piece[at+13] &^= fin
+		if i < s.payload-1 {
+			*flags &^= fin
 		}
+		binary.BigEndian.PutUint32(q.Data[s.at+4:], seq+n)
 		out = append(out, q)
 	}
 	return out
