@@ -29,11 +29,25 @@ func (db *DB) Ingest(ctx context.Context, s store.Scope, sensor string, batches 
 		read[i] = book.ReadAlerts(batches[i].Records)
 	}
 	at := book.Nanos(received)
-	if err := db.makeDay(ctx, at); err != nil {
+	got, err := db.take(ctx, s, sensor, batches, read, at)
+	if code(err) == "23514" { // there is no partition for the day: another collector has dropped it as it was empty
+		db.mu.Lock()
+		delete(db.days, dayName(at))
+		db.mu.Unlock()
+		got, err = db.take(ctx, s, sensor, batches, read, at)
+	}
+	if err != nil {
 		return store.Receipt{}, fmt.Errorf("ingest from %s: %w", sensor, err)
 	}
-	var got store.Receipt
-	err := db.change(ctx, s, func(t *tx) error {
+	return got, nil
+}
+
+// take is Ingest with the alerts read.
+func (db *DB) take(ctx context.Context, s store.Scope, sensor string, batches []store.Batch, read [][]book.Reading, at int64) (got store.Receipt, err error) {
+	if err := db.makeDay(ctx, at); err != nil {
+		return got, err
+	}
+	err = db.change(ctx, s, func(t *tx) error {
 		in := intake{tx: t, operator: s.Operator(), sensor: sensor, received: at, streams: map[streamKey]*stream{}}
 		in.got = store.Receipt{Ack: map[batch.Lane]uint64{}}
 		if err := in.open(batches); err != nil {
@@ -50,10 +64,7 @@ func (db *DB) Ingest(ctx context.Context, s store.Scope, sensor string, batches 
 		got = in.got
 		return nil
 	})
-	if err != nil {
-		return store.Receipt{}, fmt.Errorf("ingest from %s: %w", sensor, err)
-	}
-	return got, nil
+	return got, err
 }
 
 type streamKey struct {

@@ -248,21 +248,24 @@ func (t *tx) Tell(operator string, c store.Change) {
 
 // passing says whether an error may not come again: a deadlock, a server that is no primary any more.
 func passing(err error) bool {
-	var e *pgconn.PgError
-	if !errors.As(err, &e) {
-		return false
-	}
-	switch e.Code {
+	switch code(err) {
 	case "40001", "40P01", "25006": // serialization_failure, deadlock_detected, read_only_sql_transaction
 		return true
 	}
 	return false
 }
 
+// code is the server's code of an error, "" if it is not the server's.
+func code(err error) string {
+	if e := (*pgconn.PgError)(nil); errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
 // known turns the server's errors into those of the store.
 func known(err error) error {
-	var e *pgconn.PgError
-	if errors.As(err, &e) && (e.Code == "53100" || e.Code == "53000") { // disk_full, insufficient_resources
+	if c := code(err); c == "53100" || c == "53000" { // disk_full, insufficient_resources
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
 	}
 	return err
