@@ -31,6 +31,9 @@ func pymodbusRecord(s *said, framing string) []record {
 	copyTo(r, s, map[string]string{"tid": "tid", "exception": "exception"})
 	if s.code == 8 {
 		r["sub"] = s.num("sub")
+		if s.num("sub") != 0 && s.num("sub") != 2 { // of which it keeps the data as bytes, or as bits
+			copyTo(r, s, map[string]string{"word": "word"})
+		}
 	}
 	if r["exception"] != nil {
 		return []record{r}

@@ -2,7 +2,6 @@ package interop
 
 import (
 	"encoding/json"
-	"strings"
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/sensor/flow"
@@ -67,15 +66,4 @@ func (l *listener) Message(c *flow.Conn, m *protocols.Message, _ *flow.PacketInf
 
 func (l *listener) Unframed(_ *flow.Conn, _ protocols.Dir, n int, _ []byte, _ *flow.PacketInfo) {
 	l.unframed += n
-}
-
-// words splits a comma-separated list; "" and "good" have none.
-func words(s string) []any {
-	list := []any{}
-	for _, w := range strings.Split(s, ",") {
-		if w != "" && w != "good" {
-			list = append(list, w)
-		}
-	}
-	return list
 }

@@ -109,6 +109,8 @@ class Reporter:
             out["tid"] = pdu.transaction_id
         if pdu.function_code == 8:
             out["sub"] = pdu.sub_function_code
+            if pdu.sub_function_code != 2 and isinstance(pdu.message, int):  # its server has the register of 2 as bits
+                out["word"] = pdu.message
         if pdu.exception_code:
             out["exception"] = pdu.exception_code
         elif request:
