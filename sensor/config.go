@@ -10,22 +10,24 @@ import (
 
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/rules/strict"
+	"github.com/roje-ot/roje/sensor/ledger"
 	"github.com/roje-ot/roje/sensor/oneway"
 )
 
 // Config is the sensor's configuration file. The zero value of every field but one source (interfaces or replay) works.
 type Config struct {
-	Name       string        `yaml:"name"`       // of the sensor, in alert ids; default: the enrolled name, or the host's
-	State      string        `yaml:"state"`      // folder of the baseline and the spool; default /var/lib/roje-sensor
-	Interfaces []string      `yaml:"interfaces"` // the SPAN ports
-	Replay     Recorded      `yaml:"replay"`     // capture files instead of interfaces, for demos
-	Phase      string        `yaml:"phase"`      // learn, enforce (default) or off
-	Rules      string        `yaml:"rules"`      // folder of further rules beside the built-in pack
-	Enrolment  string        `yaml:"enrolment"`  // folder that `roje-sensor enrol` made; default STATE/enrolment. Without one, alerts stay in the spool
-	SpoolBytes int64         `yaml:"spool_bytes"`
-	Alerts     string        `yaml:"alerts"` // also write each alert as a JSON line to this file
-	OneWay     oneway.Config `yaml:"oneway"` // deliver over a link that has no way back, instead of over HTTPS
-	Admin      string        `yaml:"admin"`  // address of /metrics and /healthz, loopback only; empty: none
+	Name        string        `yaml:"name"`       // of the sensor, in alert ids; default: the enrolled name, or the host's
+	State       string        `yaml:"state"`      // folder of the baseline and the spool; default /var/lib/roje-sensor
+	Interfaces  []string      `yaml:"interfaces"` // the SPAN ports
+	Replay      Recorded      `yaml:"replay"`     // capture files instead of interfaces, for demos
+	Phase       string        `yaml:"phase"`      // learn, enforce (default) or off
+	Rules       string        `yaml:"rules"`      // folder of further rules beside the built-in pack
+	Enrolment   string        `yaml:"enrolment"`  // folder that `roje-sensor enrol` made; default STATE/enrolment. Without one, alerts stay in the spool
+	SpoolBytes  int64         `yaml:"spool_bytes"`
+	LedgerBytes int64         `yaml:"ledger_bytes"` // what the record of control actions may take on disk; default 256 MiB
+	Alerts      string        `yaml:"alerts"`       // also write each alert as a JSON line to this file
+	OneWay      oneway.Config `yaml:"oneway"`       // deliver over a link that has no way back, instead of over HTTPS
+	Admin       string        `yaml:"admin"`        // address of /metrics and /healthz, loopback only; empty: none
 }
 
 // Recorded names capture files that stand in for an interface.
@@ -67,6 +69,9 @@ func (c *Config) setDefaults() {
 	if c.Enrolment == "" {
 		c.Enrolment = filepath.Join(c.State, "enrolment")
 	}
+	if c.LedgerBytes == 0 {
+		c.LedgerBytes = ledger.Budget
+	}
 	if c.SpoolBytes == 0 {
 		c.SpoolBytes = defaultSpoolBytes
 	}
@@ -87,6 +92,9 @@ func (c *Config) Check() error {
 	}
 	if c.Replay.Pace < 0 {
 		bad("replay.pace is %v; it is packet seconds per second, 0 or more", c.Replay.Pace)
+	}
+	if c.LedgerBytes < 1<<20 {
+		bad("ledger_bytes is %d; the least is 1048576", c.LedgerBytes)
 	}
 	if c.SpoolBytes < 1<<20 {
 		bad("spool_bytes is %d; the least is 1048576", c.SpoolBytes)

@@ -62,7 +62,7 @@ type shipper interface {
 func Run(ctx context.Context, cfg Config, version string, log *slog.Logger) (err error) {
 	d := &daemon{cfg: cfg, log: log, version: version, began: time.Now()}
 	d.metrics = &metrics{d: d}
-	for _, open := range []func() (func() error, error){d.openBaseline, d.openAssets, d.openSpool, d.openRules, d.openSources, d.openAdmin} {
+	for _, open := range []func() (func() error, error){d.openBaseline, d.openAssets, d.openSpool, d.openLedger, d.openRules, d.openSources, d.openAdmin} {
 		closing, err := open()
 		if closing != nil {
 			defer func() { err = errors.Join(err, closing()) }()
@@ -149,7 +149,6 @@ func (d *daemon) openRules() (func() error, error) {
 	}
 	d.box = newOutbox(d.spool, alerts, d.log)
 	d.judge = engine.New(set, engine.Options{Sensor: d.cfg.Name, Emit: d.box.alert})
-	d.acts = ledger.New(ledger.Config{}, func(r *ledger.Record) { d.box.json(batch.KindLedger, batch.Routine, time.Unix(0, d.judgeTime()), r) })
 	return d.box.close, nil
 }
 

@@ -24,6 +24,9 @@ const (
 	UnknownGap Outcome = "unknown_gap" // not known: bytes were lost or the capture ended before an answer, or no station answers such a command
 )
 
+// Outcomes are all outcomes.
+var Outcomes = []Outcome{Confirmed, Refused, Timeout, NoSelect, Mismatch, Cancelled, UnknownGap}
+
 // Model is how a command is given.
 type Model string
 
