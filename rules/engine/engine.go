@@ -130,6 +130,9 @@ func (r *running) exact(e *rules.Event) bool {
 
 // judge tells whether r fires, and lets its state count.
 func (r *running) judge(env *lang.Env) bool {
+	if r.State != nil && r.State.Only != nil && !r.State.Only(env) {
+		return false
+	}
 	if r.watch != nil && r.State.Expect != nil && r.State.Expect(env) {
 		r.watch.came(env)
 		return false

@@ -16,6 +16,9 @@ func (l *list) push(i int32) {
 // touch makes i the one used last.
 func (l *list) touch(i int32) {
 	n := i + 1
+	if l.links[0].prev == n {
+		return
+	}
 	e := l.links[n]
 	l.links[e.prev].next = e.next
 	l.links[e.next].prev = e.prev

@@ -11,6 +11,7 @@ type state struct {
 	index map[uint64]int32
 	cells []cellState
 	lru   list
+	hot   [64]int32 // a guess at the cell of a key, by the key's low bits
 }
 
 // cellState is the memory of one key. at is the packet time of its last event.
@@ -108,7 +109,13 @@ func (c *cellState) compare(w *lang.Word, env *lang.Env) {
 
 // cell returns the memory of key, made if need be.
 func (s *state) cell(key uint64) *cellState {
+	hot := &s.hot[key%uint64(len(s.hot))]
+	if i := *hot; int(i) < len(s.cells) && s.cells[i].key == key {
+		s.lru.touch(i)
+		return &s.cells[i]
+	}
 	if i, ok := s.index[key]; ok {
+		*hot = i
 		s.lru.touch(i)
 		return &s.cells[i]
 	}

@@ -15,6 +15,7 @@ type watch struct {
 	index map[uint64]int32
 	cells []waiting
 	lru   list
+	hot   [64]int32        // a guess at the cell of a key, by the key's low bits
 	alive map[uint64]int64 // packet time at which the values of Alive were last heard
 	next  int64            // no cell is due before this packet time
 }
@@ -148,7 +149,13 @@ func (w *watch) due(at int64, env *lang.Env) *rules.Event {
 
 // cell returns the memory of key, made if need be.
 func (w *watch) cell(key uint64) *waiting {
+	hot := &w.hot[key%uint64(len(w.hot))]
+	if i := *hot; int(i) < len(w.cells) && w.cells[i].key == key {
+		w.lru.touch(i)
+		return &w.cells[i]
+	}
 	if i, ok := w.index[key]; ok {
+		*hot = i
 		w.lru.touch(i)
 		return &w.cells[i]
 	}

@@ -3,6 +3,7 @@ package lang
 import (
 	"net/netip"
 	"slices"
+	"strconv"
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/rules"
@@ -196,6 +197,17 @@ func keepPort(old, given netip.AddrPort) netip.AddrPort {
 
 func port(a netip.AddrPort, p int64) netip.AddrPort { return netip.AddrPortFrom(a.Addr(), uint16(p)) }
 
+// quality marks the first point of an event.
+func quality(bits protocols.Quality) func(*rules.Event, assignment) {
+	return func(e *rules.Event, a assignment) {
+		p := first(e)
+		p.Has |= protocols.HasQuality
+		if a.bool {
+			p.Quality |= bits
+		}
+	}
+}
+
 // putters write the words that are not of one protocol.
 var putters = map[string]func(e *rules.Event, a assignment){
 	"proto":       func(*rules.Event, assignment) {},
@@ -224,9 +236,16 @@ var putters = map[string]func(e *rules.Event, a assignment){
 			e.Msg.Status = 1
 		}
 	},
-	"addr":  func(e *rules.Event, a assignment) { first(e).Addr = uint32(a.int) },
-	"kind":  func(e *rules.Event, a assignment) { first(e).Kind = protocols.Kind(a.int) },
-	"value": func(e *rules.Event, a assignment) { p := first(e); p.Value, p.Has = a.num, p.Has|protocols.HasValue },
+	"content": func(e *rules.Event, a assignment) { e.Msg.Body = strconv.AppendInt(nil, a.int, 10) },
+	"skew_ms": func(e *rules.Event, a assignment) {
+		p := first(e)
+		p.Time, p.Has = e.At+int64(a.num*1e6), p.Has|protocols.HasTime
+	},
+	"invalid": quality(protocols.Invalid),
+	"forced":  quality(protocols.Substituted),
+	"addr":    func(e *rules.Event, a assignment) { first(e).Addr = uint32(a.int) },
+	"kind":    func(e *rules.Event, a assignment) { first(e).Kind = protocols.Kind(a.int) },
+	"value":   func(e *rules.Event, a assignment) { p := first(e); p.Value, p.Has = a.num, p.Has|protocols.HasValue },
 	"control": func(e *rules.Event, a assignment) {
 		p := first(e)
 		p.Control, p.Has = uint8(a.int), p.Has|protocols.HasControl

@@ -1,6 +1,7 @@
 package lang
 
 import (
+	"encoding/binary"
 	"math"
 	"math/bits"
 	"net/netip"
@@ -49,12 +50,7 @@ func mix[T string | []byte](h Hash, s T) Hash {
 // Addr mixes a in.
 func (h Hash) Addr(a netip.Addr) Hash {
 	b := a.As16()
-	var hi, lo uint64
-	for i := range 8 {
-		hi = hi<<8 | uint64(b[i])
-		lo = lo<<8 | uint64(b[8+i])
-	}
-	return h.Uint64(hi).Uint64(lo)
+	return h.Uint64(binary.BigEndian.Uint64(b[:8])).Uint64(binary.BigEndian.Uint64(b[8:]))
 }
 
 // MAC mixes m in.

@@ -265,6 +265,7 @@ func (r *reader) state(n *yaml.Node) *State {
 				r.errorf(n, "", "a sequence has 2 to 8 steps")
 			}
 		},
+		"only":   func(n *yaml.Node) { s.Only = r.event(n) },
 		"prior":  func(n *yaml.Node) { s.Prior = r.event(n) },
 		"expect": func(n *yaml.Node) { s.Expect = r.event(n) },
 		"last": func(n *yaml.Node) {

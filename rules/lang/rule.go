@@ -72,6 +72,7 @@ type State struct {
 	Distinct *Word   // whose different values are counted; nil: none
 	Points   bool    // instead of Distinct: the address and kind of every point of the message
 	Sequence []Cond  // steps in their order; nil: none
+	Only     Cond    // events that are counted and judged; nil: all that the rule selects
 	Prior    Cond    // events that are remembered for the word prior; nil: none
 	Last     *Word   // whose value before is known as previous and changed; nil: none
 	Each     bool    // the rule is asked for each point of a message, and the words of a point mean that one

@@ -39,7 +39,7 @@ func TestRules(t *testing.T) {
 				title = fire(r, &r.Tests[i])
 			}
 		}
-		if !strings.Contains(title, "2026-01-05 08:") || strings.Contains(title, "unknown") || strings.Contains(title, "  ") || !strings.Contains(title, "10.") && !strings.Contains(title, "192.168.") {
+		if !strings.Contains(title, "2026-01-05 ") || strings.Contains(title, "unknown") || strings.Contains(title, "  ") || !strings.Contains(title, "10.") && !strings.Contains(title, "192.168.") {
 			t.Errorf("%s: a sentence says who and when, and nothing unknown: %s", r.ID, title)
 		}
 		if strings.Count(title, ";") != 1 && strings.Count(title, ";") != 2 {
