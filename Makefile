@@ -5,7 +5,7 @@ export CGO_ENABLED ?= 0
 BIN := bin
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
-PACKAGES := ./... github.com/roje-ot/roje/testdata/need/...
+PACKAGES := ./... github.com/roje-ot/roje/testdata/need github.com/roje-ot/roje/testdata/need/suite
 FUZZTIME ?= 20s
 
 .PHONY: help
