@@ -14,5 +14,10 @@
 //
 // What is known to differ, and why ours is right, stands in testdata/differences.txt.
 //
-// Limits: one TCP connection in order and without loss; loss, reordering and joining late are the matter of sensor/flow.
+// The stacks: pymodbus, libmodbus and goburrow for Modbus, lib60870 (c104) for IEC 104, opendnp3 (yadnp3, Apache-2.0) for
+// DNP3. The crates dnp3 and rodbus are not used, and must not be: clause 2.6 of their licence forbids to run them as a
+// test peer of another implementation.
+//
+// Limits: c104 has none of the types with three-octet time tags; yadnp3 does not open secure authentication to Python;
+// file data and credentials are compared by their headers only. One TCP connection in order and without loss; loss, reordering and joining late are the matter of sensor/flow.
 package interop
