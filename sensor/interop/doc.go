@@ -19,5 +19,6 @@
 // test peer of another implementation.
 //
 // Limits: c104 has none of the types with three-octet time tags; yadnp3 does not open secure authentication to Python;
-// file data and credentials are compared by their headers only. One TCP connection in order and without loss; loss, reordering and joining late are the matter of sensor/flow.
+// file data and credentials are compared by their headers only. Connections are in order and without loss; loss,
+// reordering and joining late are the matter of sensor/flow.
 package interop
