@@ -17,6 +17,7 @@ const (
 type decoder struct {
 	detail Detail
 	seg    [maxSegment]byte // user data of the frame in hand
+	sound  []byte           // the frame that Split has just cut, if all its checks agree; Decode takes it at its word, once
 	done   []byte           // the last fragment that took more than one segment
 	peers  []peer
 	recent int    // index of the last used peer
@@ -51,7 +52,14 @@ func (d *decoder) Decode(f protocols.Frame, m *protocols.Message) bool {
 	m.Proto, m.Dir, m.Raw, m.Detail = Protocol, f.Dir, f.Bytes, &d.detail
 	m.Name, m.Op = unknownName, protocols.Session
 
-	l, ok := headerAt(f.Bytes)
+	sound := len(d.sound) == len(f.Bytes) && len(d.sound) > 0 && &d.sound[0] == &f.Bytes[0]
+	d.sound = nil
+	l, ok := link{}, sound
+	if sound {
+		l = headerOf(f.Bytes)
+	} else {
+		l, ok = headerAt(f.Bytes)
+	}
 	if !ok {
 		m.Faults = protocols.BadChecksum
 		if d.serverOK && f.Dir == d.server {
@@ -63,7 +71,7 @@ func (d *decoder) Decode(f protocols.Frame, m *protocols.Message) bool {
 	m.Name = l.name()
 	m.Faults = l.check()
 	d.roles(m, l, l.dir())
-	seg, fault := l.userBytes(d.seg[:0], f.Bytes)
+	seg, fault := l.userBytes(d.seg[:0], f.Bytes, sound)
 	m.Faults |= fault
 	p := d.peerOf(uint16(m.Master), uint16(m.Station))
 	s := p.stream(f.Dir, l)

@@ -196,7 +196,7 @@ func TestPeerDefect05TwoOutstationsOnOneSocket(t *testing.T) {
 // userData is what a frame carries, without checks.
 func userData(b []byte) []byte {
 	l, _ := headerAt(b)
-	data, _ := l.userBytes(nil, b)
+	data, _ := l.userBytes(nil, b, false)
 	return data
 }
 

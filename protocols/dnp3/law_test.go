@@ -117,7 +117,7 @@ func FuzzDecode(f *testing.F) {
 	for _, b := range seeds(f) {
 		f.Add(b, byte(0))
 		if l, ok := headerAt(b); ok && l.length > minLength {
-			data, _ := l.userBytes(nil, b)
+			data, _ := l.userBytes(nil, b, false)
 			f.Add(data, l.ctl)
 		}
 	}

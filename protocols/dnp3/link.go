@@ -72,7 +72,12 @@ func headerAt(b []byte) (l link, ok bool) {
 	if len(b) < headerLen || b[0] != 0x05 || b[1] != 0x64 || b[2] < minLength || !sealed(b[:headerLen]) {
 		return l, false
 	}
-	return link{length: b[2], ctl: b[3], dst: binary.LittleEndian.Uint16(b[4:]), src: binary.LittleEndian.Uint16(b[6:])}, true
+	return headerOf(b), true
+}
+
+// headerOf reads the header at the front of b, whose check is not looked at.
+func headerOf(b []byte) link {
+	return link{length: b[2], ctl: b[3], dst: binary.LittleEndian.Uint16(b[4:]), src: binary.LittleEndian.Uint16(b[6:])}
 }
 
 // frameLen is the length of the whole frame whose LEN octet is length (at least minLength).
@@ -125,8 +130,8 @@ func (l link) check() (f protocols.Faults) {
 }
 
 // userBytes appends to dst the user data of the frame b without its checks, and says what is wrong with the blocks.
-// The frame may be cut short.
-func (l link) userBytes(dst, b []byte) ([]byte, protocols.Faults) {
+// The frame may be cut short. The checks of a sound frame are known to agree.
+func (l link) userBytes(dst, b []byte, sound bool) ([]byte, protocols.Faults) {
 	var f protocols.Faults
 	want := int(l.length) - minLength
 	b = b[headerLen:]
@@ -135,7 +140,7 @@ func (l link) userBytes(dst, b []byte) ([]byte, protocols.Faults) {
 		if len(b) < n+2 {
 			return dst, f | protocols.Short
 		}
-		if !sealed(b[:n+2]) {
+		if !sound && !sealed(b[:n+2]) {
 			return dst, f | protocols.BadChecksum
 		}
 		dst = append(dst, b[:n]...)

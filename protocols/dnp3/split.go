@@ -16,6 +16,8 @@ const probeReach = 256
 //     inside it, it is cut there: stations that drop the bad frame read on from its second byte.
 //   - A frame whose header check is wrong is cut if the next right header stands exactly where its LEN says.
 //   - All else is skipped up to the next right header.
+//
+// What it found right it need not check again in Decode.
 func (d *decoder) Split(_ protocols.Dir, b []byte, last bool) (skip, n int) {
 	at := 0      // candidate: everything before it is skipped
 	checked := 0 // no right header stands in (at, checked)
@@ -29,7 +31,11 @@ func (d *decoder) Split(_ protocols.Dir, b []byte, last bool) (skip, n int) {
 			return at, 0
 		}
 		if l, ok := headerAt(rest); ok {
-			return at, rightFrame(rest, frameLen(l.length), last)
+			n, sound := rightFrame(rest, frameLen(l.length), last)
+			if sound {
+				d.sound = rest[:n]
+			}
+			return at, n
 		}
 		if rest[2] >= minLength {
 			end := at + frameLen(rest[2])
@@ -47,21 +53,22 @@ func (d *decoder) Split(_ protocols.Dir, b []byte, last bool) (skip, n int) {
 }
 
 // rightFrame returns how much of b, which starts with a right header of a frame of n bytes, to take for that frame;
-// 0 if it must wait.
-func rightFrame(b []byte, n int, last bool) int {
-	if len(b) < n {
+// 0 if it must wait. sound says that the frame is whole and all its checks agree.
+func rightFrame(b []byte, n int, last bool) (take int, sound bool) {
+	cut := len(b) < n
+	if cut {
 		if !last {
-			return 0
+			return 0, false
 		}
 		n = len(b)
 	}
-	if blocksRight(b[headerLen:n]) && len(b) >= n {
-		return n
+	if blocksRight(b[headerLen:n]) {
+		return n, !cut
 	}
 	if next, found := nextHeader(b[:n], 1, n); found {
-		return next
+		return next, false
 	}
-	return n
+	return n, false
 }
 
 // blocksRight says whether all checks of user data agree.

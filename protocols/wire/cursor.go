@@ -104,6 +104,16 @@ func (c *Cursor) LE64() uint64 {
 
 // LE reads an unsigned number of n bytes (0 to 8), least significant first.
 func (c *Cursor) LE(n int) uint64 {
+	switch n {
+	case 0:
+		return 0
+	case 1:
+		return uint64(c.U8())
+	case 2:
+		return uint64(c.LE16())
+	case 4:
+		return uint64(c.LE32())
+	}
 	var v uint64
 	for i, b := range c.Take(n) {
 		v |= uint64(b) << (8 * i)
