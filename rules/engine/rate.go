@@ -9,10 +9,13 @@ import (
 // rate is what the windows of one key hold: windows follow each other without overlap, in packet time.
 type rate struct {
 	number int64 // of the current window, in windows since 1970
+	start  int64 // when it began
+	known  lang.Rate
 	count  int64 // events in it
 	n      int64 // windows before it
 	mean   float64
 	square float64 // mean of the squares
+	spread float64 // standard deviation, at least that of events that come by chance
 	most   float64
 	excess float64
 }
@@ -25,6 +28,10 @@ const (
 
 // add counts an event and returns its window's count so far and what the windows before hold.
 func (r *rate) add(at, window int64) (int64, lang.Rate) {
+	if at >= r.start && at < r.start+window && r.number != 0 {
+		r.count++
+		return r.count, r.known
+	}
 	number := at / window
 	switch {
 	case r.number == 0 || number < r.number || number-r.number > ratePause:
@@ -37,26 +44,24 @@ func (r *rate) add(at, window int64) (int64, lang.Rate) {
 		r.number, r.count = number, 0
 	}
 	r.count++
-	return r.count, lang.Rate{Windows: r.n, Usual: r.mean, Spread: r.spread(), Most: r.most, Excess: r.excess}
-}
-
-// spread is the standard deviation, at least that of events that come by chance.
-func (r *rate) spread() float64 {
-	return math.Sqrt(max(r.square-r.mean*r.mean, r.mean, 1))
+	r.start = number * window
+	r.known = lang.Rate{Windows: r.n, Usual: r.mean, Spread: r.spread, Most: r.most, Excess: r.excess}
+	return r.count, r.known
 }
 
 // close takes a window that is over. What lies far above the usual does not become usual.
 func (r *rate) close(count float64) {
 	if r.n > 0 {
-		r.excess = max(0, r.excess+(count-r.mean)/r.spread()-rateSlack)
+		r.excess = max(0, r.excess+(count-r.mean)/r.spread-rateSlack)
 	}
 	r.n++
 	taken := count
 	if r.n > 10 {
-		taken = min(count, r.mean+3*r.spread())
+		taken = min(count, r.mean+3*r.spread)
 	}
 	weight := 1 / float64(min(r.n, rateMemory))
 	r.mean += weight * (taken - r.mean)
 	r.square += weight * (taken*taken - r.square)
+	r.spread = math.Sqrt(max(r.square-r.mean*r.mean, r.mean, 1))
 	r.most = max(r.most, taken)
 }

@@ -47,9 +47,10 @@ func newState(s *lang.State, seed lang.Hash) *state {
 func (s *state) count(env *lang.Env) {
 	c := s.cell(key(s.seed, s.By, env))
 	at := env.E.At
-	if s.Rate {
+	switch {
+	case s.Rate:
 		env.Count, env.Rate = c.rate.add(at, s.Window)
-	} else {
+	case s.Counts:
 		env.Count = c.add(at, s.Window)
 	}
 	if s.Prior != nil {

@@ -16,14 +16,15 @@ type watch struct {
 	cells []waiting
 	lru   list
 	hot   [64]int32        // a guess at the cell of a key, by the key's low bits
-	alive map[uint64]int64 // packet time at which the values of Alive were last heard
+	hosts map[uint64]int32 // number in alive of the values of Alive
+	alive []int64          // packet time at which they were last heard
 	next  int64            // no cell is due before this packet time
 }
 
 // waiting is the memory of one key.
 type waiting struct {
 	key     uint64
-	parent  uint64 // key in alive
+	parent  int32 // number in alive
 	armed   bool
 	due     int64
 	last    int64 // packet time of the last event
@@ -43,7 +44,7 @@ const (
 )
 
 func newWatch(s *lang.State, seed lang.Hash) *watch {
-	return &watch{State: s, seed: seed, index: map[uint64]int32{}, lru: newList(), alive: map[uint64]int64{}, next: never}
+	return &watch{State: s, seed: seed, index: map[uint64]int32{}, lru: newList(), hosts: map[uint64]int32{}, next: never}
 }
 
 // forget begins anew: what was waited for may have come unseen. Regularity is kept.
@@ -67,9 +68,8 @@ func (w *watch) came(env *lang.Env) {
 func (w *watch) hear(env *lang.Env) {
 	c, at := w.cell(key(w.seed, w.By, env)), env.E.At
 	if w.Alive != nil {
-		c.parent = key(w.seed, w.Alive, env)
-		if len(w.alive) >= w.Keys {
-			clear(w.alive)
+		if c.parent == 0 {
+			c.parent = w.host(key(w.seed, w.Alive, env))
 		}
 		w.alive[c.parent] = at
 	}
@@ -94,6 +94,21 @@ func (w *watch) hear(env *lang.Env) {
 	c.armed = c.n >= minBeats && at-c.first >= minPauses*c.longest
 	c.due = at + max(3*c.longest+slackPause, w.Window)
 	w.next = min(w.next, c.due)
+}
+
+// host returns the number of a value of Alive. Those beyond the cap share one.
+func (w *watch) host(key uint64) int32 {
+	n, ok := w.hosts[key]
+	switch {
+	case ok || len(w.hosts) == w.Keys:
+		return n
+	case len(w.alive) == 0:
+		w.alive = append(w.alive, 0) // number 0 is for those beyond the cap
+	}
+	n = int32(len(w.alive))
+	w.alive = append(w.alive, 0)
+	w.hosts[key] = n
+	return n
 }
 
 // keep copies what outlives e: all but the bytes and the decoder's own detail.

@@ -3,6 +3,7 @@ package lang
 import (
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
@@ -13,6 +14,9 @@ import (
 )
 
 var idRE = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9]*(-[A-Za-z0-9]+)*$`)
+
+// countRE finds the word count in a condition or a sentence.
+var countRE = regexp.MustCompile(`\bcount\b`)
 
 // rule reads one rule; nil if it is wrong.
 func (r *reader) rule(n *yaml.Node) *Rule {
@@ -64,6 +68,9 @@ func (r *reader) rule(n *yaml.Node) *Rule {
 	var window int64
 	if rule.State != nil {
 		window = rule.State.Window
+		rule.State.Counts = slices.ContainsFunc([]*yaml.Node{where, message, learned, observed}, func(n *yaml.Node) bool {
+			return n != nil && countRE.MatchString(n.Value)
+		})
 	}
 	rule.Message = r.template(message, window)
 	rule.Learned = r.template(learned, window)
@@ -294,6 +301,8 @@ func (r *reader) state(n *yaml.Node) *State {
 		r.errorf(n, "", "a rule that waits (silence, expect) counts nothing else")
 	case s.Alive != nil && !s.Silence:
 		r.errorf(n, "", "alive belongs to silence")
+	case slices.ContainsFunc(s.Alive, func(w *Word) bool { return !slices.Contains(s.By, w) }):
+		r.errorf(n, "", "the words of alive must be among those of by")
 	case s.Each && s.Sequence != nil:
 		r.errorf(n, "", "a sequence is of messages, not of each point")
 	}

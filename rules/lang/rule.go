@@ -72,6 +72,7 @@ type State struct {
 	Distinct *Word   // whose different values are counted; nil: none
 	Points   bool    // instead of Distinct: the address and kind of every point of the message
 	Sequence []Cond  // steps in their order; nil: none
+	Counts   bool    // the rule asks how many events there were
 	Only     Cond    // events that are counted and judged; nil: all that the rule selects
 	Prior    Cond    // events that are remembered for the word prior; nil: none
 	Last     *Word   // whose value before is known as previous and changed; nil: none
