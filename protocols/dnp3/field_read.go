@@ -15,6 +15,25 @@ var quality = [numFlagKinds][3]protocols.Quality{
 	analogFlags:  {protocols.Overflow, protocols.ReferenceErr},
 }
 
+// qualities is what each flag octet says, by flag kind.
+var qualities = func() (all [numFlagKinds][256]protocols.Quality) {
+	for kind := range all {
+		for v := range all[kind] {
+			of := protocols.Quality(v&0x1f) * protocols.Online
+			if v&1 == 0 {
+				of |= protocols.Offline
+			}
+			for i, q := range quality[kind] {
+				if v&(0x20<<i) != 0 {
+					of |= q
+				}
+			}
+			all[kind][v] = of
+		}
+	}
+	return all
+}()
+
 // stateOf is the state that a flag octet carries, by flag kind.
 var stateOf = [numFlagKinds]struct{ shift, mask uint8 }{
 	binaryFlags: {7, 1}, doubleFlags: {6, 3}, outputFlags: {7, 1},
@@ -81,16 +100,7 @@ func (r *reader) fields(o *object, h *header, c *wire.Cursor, pt *protocols.Poin
 }
 
 func (r *reader) flags(kind int, v byte, pt *protocols.Point) {
-	pt.Quality = protocols.Quality(v&0x1f) * protocols.Online
-	if v&1 == 0 {
-		pt.Quality |= protocols.Offline
-	}
-	for i, q := range quality[kind] {
-		if v&(0x20<<i) != 0 {
-			pt.Quality |= q
-		}
-	}
-	pt.Has |= protocols.HasQuality
+	pt.Quality, pt.Has = qualities[kind][v], pt.Has|protocols.HasQuality
 	if s := stateOf[kind]; s.mask != 0 {
 		pt.Value, pt.Has = float64(v>>s.shift&s.mask), pt.Has|protocols.HasValue
 	}

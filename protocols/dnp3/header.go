@@ -168,6 +168,9 @@ func (r *reader) object(fn *function, h *header) (f protocols.Faults) {
 	if o.shape[0].how == packed && p.bytes == 0 {
 		return f | r.packed(o, h)
 	}
+	if p.bytes == 0 && o.plain() {
+		return f | r.flagged(o, h)
+	}
 	if !p.size && needsSize(o.shape) {
 		return r.lose(protocols.BadHeader)
 	}
