@@ -1,6 +1,9 @@
 package lang
 
 import (
+	"hash/maphash"
+	"net/netip"
+
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/rules"
 )
@@ -29,6 +32,22 @@ type Env struct {
 	Longest int64 // its longest pause before, ns
 
 	status map[statusKey]string
+	ends   [2]struct { // hashes of the client's and the server's address, which most keys hold and which change seldom
+		addr netip.Addr
+		hash uint64
+	}
+}
+
+// endSeed keeps the hashes of addresses from being chosen by who sends from them.
+var endSeed = Hash(maphash.Bytes(maphash.MakeSeed(), []byte("end")))
+
+// end returns the hash of a, the address of end i.
+func (env *Env) end(i uint8, a netip.Addr) uint64 {
+	c := &env.ends[i]
+	if c.addr != a {
+		c.addr, c.hash = a, uint64(endSeed.Addr(a))
+	}
+	return c.hash
 }
 
 // A Rate is what the windows of a key usually hold, the current one left out.

@@ -35,6 +35,7 @@ type Word struct {
 	Doc   string
 	Kind  Kind
 	Names []string // of a Text: all values there are, indexed by what Int returns
+	end   uint8    // 1: the client's address, 2: the server's; Hash keeps those
 	State bool     // known only after the rule's state has counted the event
 
 	bool func(*Env) bool
@@ -133,7 +134,9 @@ func (w *Word) Hash(h Hash, env *Env) Hash {
 			return h.String(v)
 		}
 	case w.Kind == Addr:
-		if v, ok := w.addr(env); ok {
+		if v, ok := w.addr(env); ok && w.end != 0 {
+			return h.Uint64(env.end(w.end-1, v))
+		} else if ok {
 			return h.Addr(v)
 		}
 	case w.Kind == MAC:

@@ -18,8 +18,8 @@ var (
 )
 
 func whoWords() []*Word {
-	addr := func(name, doc string, of func(*rules.Flow) netip.AddrPort) *Word {
-		return &Word{Name: name, Doc: doc, Kind: Addr, addr: func(env *Env) (netip.Addr, bool) {
+	addr := func(end uint8, name, doc string, of func(*rules.Flow) netip.AddrPort) *Word {
+		return &Word{Name: name, Doc: doc, Kind: Addr, end: end, addr: func(env *Env) (netip.Addr, bool) {
 			a := of(&env.E.Flow).Addr()
 			return a, a.IsValid()
 		}}
@@ -48,8 +48,8 @@ func whoWords() []*Word {
 	server := func(f *rules.Flow) netip.AddrPort { return f.Server }
 	return []*Word{
 		{Name: "what", Doc: "the kind of event", Kind: Text, Names: rules.WhatNames(), int: func(env *Env) (int64, bool) { return int64(env.E.What), true }},
-		addr("client", "who asks or commands, or who opened the connection; of an ARP packet its sender", client),
-		addr("server", "who is asked or commanded; of an ARP packet its target", server),
+		addr(1, "client", "who asks or commands, or who opened the connection; of an ARP packet its sender", client),
+		addr(2, "server", "who is asked or commanded; of an ARP packet its target", server),
 		end("sender", "the end that sent this message", protocols.Client),
 		end("receiver", "the end that it was sent to", protocols.Server),
 		port("client_port", "its port", client),
