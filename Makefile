@@ -59,6 +59,10 @@ fuzz: ## each fuzz target for FUZZTIME
 bench: ## decoding and judging, with ratios against peers and floors measured in the same run
 	$(GO) test -run '^$$' -bench . -benchmem ./protocols/... ./rules/... ./sensor/...
 
+.PHONY: bench-capture
+bench-capture: ## capturing beside gopacket and tcpdump, in turns, with the ratios that must hold (root)
+	$(GO) run ./sensor/capture/bench
+
 .PHONY: conformance
 conformance: ## field by field against tshark over the capture corpus (needs tshark and the corpus)
 	$(GO) test -count=1 -v -run 'TestConformance|TestTruth' ./sensor

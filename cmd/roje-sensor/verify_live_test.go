@@ -303,7 +303,7 @@ func TestLive(t *testing.T) {
 	l.says("is back")
 	send(10)
 	m = l.until("polls after the interface came back", func(m map[string]float64) bool { return m[decoded] == 80 && sum(m, span) == sent })
-	if _, ok := m[fmt.Sprintf(`roje_sensor_info{passivity="claimed",phase="learn",version="unknown"}`)]; !ok {
+	if _, ok := m[`roje_sensor_info{passivity="claimed",phase="learn",version="unknown"}`]; !ok {
 		t.Error("the level is still more than claimed, though nothing is around the new interface")
 	}
 }

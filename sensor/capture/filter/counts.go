@@ -62,15 +62,26 @@ type Tally struct {
 	Last          uint64 // CLOCK_MONOTONIC, nanoseconds
 }
 
-// Pairs lists what the filter has counted per pair of assets. The map forgets the pairs that were heard of longest ago
-// once it holds 65,536.
+// Pairs lists what the filter has counted per pair of assets. Its two maps, of IPv4 and of all else, forget the pairs
+// that were heard of longest ago once they hold 65,536 each.
 func (f *Filter) Pairs() ([]Tally, error) {
-	var all []Tally
+	var key4 filterPair4
+	all, err := tallies(nil, f.objs.Pairs4, &key4, func() Pair {
+		return Pair{A: addr4(key4.A), B: addr4(key4.B), Service: key4.Service, VLAN: key4.Vlan, Ether: 0x0800, Proto: key4.Proto}
+	})
+	if err != nil {
+		return all, err
+	}
 	var key filterPair
+	return tallies(all, f.objs.Pairs, &key, func() Pair { return pairOf(&key) })
+}
+
+// tallies appends what a map holds; pair says what its key means.
+func tallies(all []Tally, m *ebpf.Map, key any, pair func() Pair) ([]Tally, error) {
 	var perCPU []filterTally
-	iter := f.objs.Pairs.Iterate()
-	for iter.Next(&key, &perCPU) {
-		t := Tally{Pair: pairOf(&key)}
+	iter := m.Iterate()
+	for iter.Next(key, &perCPU) {
+		t := Tally{Pair: pair()}
 		for _, c := range perCPU {
 			t.Frames += c.Frames
 			t.Bytes += c.Bytes
@@ -87,8 +98,6 @@ func (f *Filter) Pairs() ([]Tally, error) {
 func pairOf(k *filterPair) Pair {
 	p := Pair{Service: k.Service, VLAN: k.Vlan, Ether: k.Ether, Proto: k.Proto}
 	switch k.Ether {
-	case 0x0800:
-		p.A, p.B = addr4(k.A[3]), addr4(k.B[3])
 	case 0x86dd:
 		p.A, p.B = addr6(k.A), addr6(k.B)
 	default:
@@ -160,5 +169,5 @@ func (f *Filter) Decide(p Pair, v Verdict) error {
 	if err := f.objs.Verdicts.Update(&key, uint32(v), ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("set a verdict: %w", err)
 	}
-	return nil
+	return f.tell(4, 1)
 }

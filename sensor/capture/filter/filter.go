@@ -16,6 +16,8 @@ import (
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/rlimit"
 
 	"github.com/roje-ot/roje/protocols"
@@ -46,10 +48,10 @@ var EtherTypes = []uint16{
 // A Filter is the program with its maps, loaded once per interface and shared by the rings on it. Its methods may be
 // called from any goroutine.
 type Filter struct {
-	objs    filterObjects
-	counts  *ebpf.Memory
-	ports   *ebpf.Memory
-	watched *ebpf.Memory
+	objs   filterObjects
+	counts *ebpf.Memory
+	ports  *ebpf.Memory
+	told   *ebpf.Memory // struct told
 
 	mu sync.Mutex // held while a port's bit is changed
 }
@@ -77,7 +79,7 @@ func Load(cfg Config) (*Filter, error) {
 	}
 	_ = rlimit.RemoveMemlock() // kernels before 5.11 need it; where it may not be raised, loading says what is wrong
 	f := new(Filter)
-	if err := loadFilterObjects(&f.objs, nil); err != nil {
+	if err := f.load(); err != nil {
 		var verifier *ebpf.VerifierError
 		if errors.As(err, &verifier) {
 			return nil, fmt.Errorf("load filter: the verifier refuses it: %w", err)
@@ -91,6 +93,20 @@ func Load(cfg Config) (*Filter, error) {
 	return f, nil
 }
 
+// load loads the program for what the kernel has.
+func (f *Filter) load() error {
+	spec, err := loadFilter()
+	if err != nil {
+		return err
+	}
+	if features.HaveProgramHelper(ebpf.SocketFilter, asm.FnKtimeGetCoarseNs) == nil {
+		if err := spec.Variables["coarse"].Set(uint32(1)); err != nil {
+			return err
+		}
+	}
+	return spec.LoadAndAssign(&f.objs, nil)
+}
+
 // fill maps the arrays and sets the first ports and ethertypes.
 func (f *Filter) fill(cfg Config) error {
 	ethers, err := f.objs.Ethers.Memory()
@@ -100,8 +116,8 @@ func (f *Filter) fill(cfg Config) error {
 	if f.ports, err = f.objs.Ports.Memory(); err != nil {
 		return fmt.Errorf("map the ports: %w", err)
 	}
-	if f.watched, err = f.objs.Watched.Memory(); err != nil {
-		return fmt.Errorf("map the interface's index: %w", err)
+	if f.told, err = f.objs.Told.Memory(); err != nil {
+		return fmt.Errorf("map what it is told: %w", err)
 	}
 	if f.counts, err = f.objs.Counts.Memory(); err != nil {
 		return fmt.Errorf("map the counts: %w", err)
@@ -160,9 +176,14 @@ func (f *Filter) KeepPort(t Transport, port uint16, on bool) error {
 
 // Watch makes the filter look at the frames of one interface alone, and keep and count no other. 0 is every interface.
 func (f *Filter) Watch(index int) error {
+	return f.tell(0, uint32(index))
+}
+
+// tell writes one word of struct told.
+func (f *Filter) tell(off int64, v uint32) error {
 	var word [4]byte
-	binary.NativeEndian.PutUint32(word[:], uint32(index))
-	_, err := f.watched.WriteAt(word[:], 0)
+	binary.NativeEndian.PutUint32(word[:], v)
+	_, err := f.told.WriteAt(word[:], off)
 	return err
 }
 

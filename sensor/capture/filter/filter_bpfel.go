@@ -54,11 +54,27 @@ type filterPair struct {
 	Pad     uint8
 }
 
+type filterPair4 struct {
+	_       structs.HostLayout
+	A       uint32
+	B       uint32
+	Service uint16
+	Vlan    uint16
+	Proto   uint8
+	Pad     [3]uint8
+}
+
 type filterTally struct {
 	_      structs.HostLayout
 	Frames uint64
 	Bytes  uint64
 	Last   uint64
+}
+
+type filterTold struct {
+	_       structs.HostLayout
+	Index   uint32
+	Decided uint32
 }
 
 // Names of all BPF objects in the ELF.
@@ -69,10 +85,12 @@ const (
 	filterMapEthers    = "ethers"
 	filterMapFragments = "fragments"
 	filterMapPairs     = "pairs"
+	filterMapPairs4    = "pairs4"
 	filterMapPorts     = "ports"
+	filterMapTold      = "told"
 	filterMapVerdicts  = "verdicts"
-	filterMapWatched   = "watched"
 	filterProgKeep     = "keep"
+	filterVarCoarse    = "coarse"
 )
 
 // loadFilter returns the embedded CollectionSpec for filter.
@@ -128,15 +146,17 @@ type filterMapSpecs struct {
 	Ethers    *ebpf.MapSpec `ebpf:"ethers"`
 	Fragments *ebpf.MapSpec `ebpf:"fragments"`
 	Pairs     *ebpf.MapSpec `ebpf:"pairs"`
+	Pairs4    *ebpf.MapSpec `ebpf:"pairs4"`
 	Ports     *ebpf.MapSpec `ebpf:"ports"`
+	Told      *ebpf.MapSpec `ebpf:"told"`
 	Verdicts  *ebpf.MapSpec `ebpf:"verdicts"`
-	Watched   *ebpf.MapSpec `ebpf:"watched"`
 }
 
 // filterVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type filterVariableSpecs struct {
+	Coarse *ebpf.VariableSpec `ebpf:"coarse"`
 }
 
 // filterObjects contains all objects after they have been loaded into the kernel.
@@ -163,9 +183,10 @@ type filterMaps struct {
 	Ethers    *ebpf.Map `ebpf:"ethers"`
 	Fragments *ebpf.Map `ebpf:"fragments"`
 	Pairs     *ebpf.Map `ebpf:"pairs"`
+	Pairs4    *ebpf.Map `ebpf:"pairs4"`
 	Ports     *ebpf.Map `ebpf:"ports"`
+	Told      *ebpf.Map `ebpf:"told"`
 	Verdicts  *ebpf.Map `ebpf:"verdicts"`
-	Watched   *ebpf.Map `ebpf:"watched"`
 }
 
 func (m *filterMaps) Close() error {
@@ -174,9 +195,10 @@ func (m *filterMaps) Close() error {
 		m.Ethers,
 		m.Fragments,
 		m.Pairs,
+		m.Pairs4,
 		m.Ports,
+		m.Told,
 		m.Verdicts,
-		m.Watched,
 	)
 }
 
@@ -184,6 +206,7 @@ func (m *filterMaps) Close() error {
 //
 // It can be passed to loadFilterObjects or ebpf.CollectionSpec.LoadAndAssign.
 type filterVariables struct {
+	Coarse *ebpf.Variable `ebpf:"coarse"`
 }
 
 // filterPrograms contains all programs after they have been loaded into the kernel.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/roje-ot/roje/sensor/capture"
 	"github.com/roje-ot/roje/sensor/capture/filter"
@@ -240,6 +241,60 @@ func TestChanges(t *testing.T) {
 		}
 		if n < step.kept || n > most {
 			t.Errorf("%s: %d of 40 arrived, want %d", step.name, n, step.kept)
+		}
+	}
+}
+
+// TestMerged sends one frame of many segments, as a host's offloads make them: it arrives whole, is judged as any other,
+// and is counted as merged.
+func TestMerged(t *testing.T) {
+	span, peer := need.Veth(t)
+	f, err := filter.Load(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := open(t, Config{Interface: span, Filter: f, Blocks: 8, Retire: 1, Idle: 20})
+	link, err := netlink.LinkByName(peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1); err != nil {
+		t.Fatal(err)
+	}
+	const head = 14 + 20 + 20
+	for _, size := range []int{20_000, 60_000} {
+		before, err := f.Counts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent := ether(0x0800, ipv4(1, tcp, 1, 0, ports(40000, 502, size)))
+		// struct virtio_net_hdr: checksum to be made, TCP over IPv4, lengths, where the checksum goes
+		vnet := []byte{1, 1}
+		for _, v := range []uint16{head, 1448, 34, 16} {
+			vnet = binary.NativeEndian.AppendUint16(vnet, v)
+		}
+		if err := unix.Sendto(fd, append(vnet, sent...), 0, &unix.SockaddrLinklayer{Ifindex: link.Attrs().Index}); err != nil {
+			t.Fatalf("%d bytes: %v", len(sent), err)
+		}
+		arrived := 0
+		drain(t, r, func(p *capture.Packet) {
+			arrived++
+			if p.OrigLen != len(sent) || len(p.Data) != len(sent) {
+				t.Errorf("%d of %d bytes arrived, want %d", len(p.Data), p.OrigLen, len(sent))
+			}
+		})
+		after, err := f.Counts()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if arrived != 1 || after.GSO-before.GSO != 1 || after.Seen-before.Seen != 1 {
+			t.Errorf("%d bytes: %d frames arrived, %+v", len(sent), arrived, after)
 		}
 	}
 }

@@ -74,25 +74,24 @@ func (r *Ring) release() {
 	r.block = (r.block + 1) % r.cfg.Blocks
 }
 
-// fill describes the next frame of the block.
+// fill describes the next frame of the block. The kernel wrote the offsets in it; they are as good as the kernel.
 func (r *Ring) fill(p *capture.Packet) {
-	h := (*unix.Tpacket3Hdr)(unsafe.Pointer(&r.mem[r.next]))
-	start := r.next + int(h.Mac)
+	at := unsafe.Add(unsafe.Pointer(unsafe.SliceData(r.mem)), r.next)
+	h := (*unix.Tpacket3Hdr)(at)
 	r.frame++
-	*p = capture.Packet{
-		At: int64(h.Sec)*1e9 + int64(h.Nsec), Frame: r.frame, Link: capture.Ethernet,
-		Data: r.mem[start : start+int(h.Snaplen) : start+int(h.Snaplen)], OrigLen: int(h.Len),
-	}
+	p.At = int64(h.Sec)*1e9 + int64(h.Nsec)
+	p.Frame, p.Link, p.Iface, p.OrigLen = r.frame, capture.Ethernet, 0, int(h.Len)
+	p.Data = unsafe.Slice((*byte)(unsafe.Add(at, int(h.Mac))), h.Snaplen)
+	p.HasVLAN, p.VLAN = false, 0
 	if h.Status&statusVLANValid != 0 {
 		p.HasVLAN, p.VLAN = true, uint16(h.Hv1.Vlan_tci)&0xfff
 	}
 	switch {
+	case h.Status&(stampHardware|stampSoftware) == 0: // Stamps takes these for the rest
 	case h.Status&stampHardware != 0:
 		r.stamps.Hardware++
-	case h.Status&stampSoftware != 0:
-		r.stamps.Driver++
 	default:
-		r.stamps.Kernel++
+		r.stamps.Driver++
 	}
 	r.left--
 	r.next += int(h.Next_offset)
@@ -113,7 +112,11 @@ func (r *Ring) Waiting() (n uint64) {
 }
 
 // Stamps says where the times of the frames so far were taken.
-func (r *Ring) Stamps() Stamps { return r.stamps }
+func (r *Ring) Stamps() Stamps {
+	s := r.stamps
+	s.Kernel = r.frame - s.Hardware - s.Driver
+	return s
+}
 
 // Losing says that the kernel had dropped a frame, since the ring was opened, by the time it handed over the block that is
 // read.
