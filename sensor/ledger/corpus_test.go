@@ -3,7 +3,6 @@ package ledger_test
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -184,6 +183,6 @@ func TestCorpus(t *testing.T) {
 	}
 	t.Logf("%d captures with commands, by tshark's greatest counts %v; %d commands in %d records", captures, total, inRecords, records)
 	for _, o := range slices.Sorted(maps.Keys(outcomes)) {
-		t.Log(fmt.Sprintf("%-24s %6d", o, outcomes[o]))
+		t.Logf("%-24s %6d", o, outcomes[o])
 	}
 }
