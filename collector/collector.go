@@ -13,6 +13,7 @@ import (
 
 	"github.com/roje-ot/roje/collector/account"
 	"github.com/roje-ot/roje/collector/api"
+	"github.com/roje-ot/roje/collector/audit"
 	"github.com/roje-ot/roje/collector/console"
 	"github.com/roje-ot/roje/collector/ingest"
 	"github.com/roje-ot/roje/collector/pki"
@@ -73,6 +74,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 	if err != nil {
 		return err
 	}
+	record, err := audit.Open(filepath.Join(cfg.Data, audit.FolderName), "roje/"+cfg.Operator, now())
+	if err != nil {
+		return err
+	}
+	defer record.Close()
 	front, err := listen("console", cfg.Console.Address)
 	if err != nil {
 		return err
@@ -100,17 +106,21 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 	metrics := api.NewMetrics(db, scope, log)
 	metrics.Intake(intake)
 	stopping := make(chan struct{})
-	rooms := frontend{db: db, scope: scope, shelf: shelf, metrics: metrics, log: log, now: now, secure: secure != nil, done: stopping}
+	refused := &audit.Refused{Log: record, Operator: cfg.Operator, Now: now, Logger: log}
+	rooms := frontend{db: audit.Signing{Store: db, Log: record, Logger: log}, scope: scope, shelf: shelf, metrics: metrics, log: log, now: now, secure: secure != nil, done: stopping}
 	web := &http.Server{
-		Handler: rooms.handler(), TLSConfig: secure, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		Handler: refused.Console(rooms.handler()), TLSConfig: secure, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	sensors := ingest.Server(intake, hosts...)
+	sensors.Handler = refused.Sensors(sensors.Handler)
 
 	if err := (Serving{cfg.Operator, front.Addr().String(), info.Ingest}).write(cfg.Data); err != nil {
 		return err
 	}
 
+	keeper := audit.Keeper{Log: record, Acts: db, Scope: scope, Now: now, Logger: log, Refused: refused}
+	defer keep(context.WithoutCancel(ctx), &keeper)()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { metrics.Follow(ctx, changes); return nil })
 	group.Go(func() error { prune(ctx, db, now, log); return nil })
@@ -128,6 +138,20 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 	err = group.Wait()
 	log.Info("stopped")
 	return err
+}
+
+// keep keeps the audit log until what it returns is called, which is after the last request has ended.
+func keep(ctx context.Context, keeper *audit.Keeper) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	kept := make(chan struct{})
+	go func() {
+		defer close(kept)
+		keeper.Run(ctx)
+	}()
+	return func() {
+		cancel()
+		<-kept
+	}
 }
 
 // frontend is what the console's listener serves.

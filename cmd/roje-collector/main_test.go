@@ -112,6 +112,14 @@ func TestServe(t *testing.T) {
 		{"restore --data " + data + "-2 " + data + "-copy", "", 0, ""},
 		{"user list --data " + data + "-2", "", 0, "cert"},
 		{"serve --data " + data, "", 1, "in use by another collector"},
+		{"receive --data " + data, "", 2, "say where envelopes come in"},
+		{"receive --data " + data + "-9 --udp 127.0.0.1:0", "", 1, "holds no collector's data"},
+		{"receive --data " + data + " --udp 127.0.0.1:0 --metrics 0.0.0.0:1", "", 2, "no loopback address"},
+		{"enrol-offline --data " + data + " main_test.go", "", 1, "no file of 'roje-sensor enrol --offline'"},
+		{"audit", "", 2, "no command given"},
+		{"audit verify", "", 2, "say what to verify"},
+		{"audit verify --export main_test.go", "", 1, "no export of an audit log"},
+		{"audit verify --data " + data + " --key roje/default+1+x", "", 1, "WRONG: the log has key"},
 	} {
 		code, stdout, stderr := command(ctx, c.stdin, strings.Fields(c.args)...)
 		if code != c.code || !strings.Contains(stdout+stderr, c.want) {
@@ -129,10 +137,51 @@ func TestServe(t *testing.T) {
 	if code := <-ended; code != 0 {
 		t.Errorf("after a signal: exit %d", code)
 	}
+	auditVerifies(t, data)
 	if strings.Contains(errs.String(), lines["sign-in"][1]) {
 		t.Error("the one-time password is in the log")
 	}
 	if _, err := net.Dial("tcp", lines["ingest"][0]); err == nil {
 		t.Error("it still listens")
+	}
+}
+
+// auditVerifies holds that the record of a collector that has ended verifies, in its folder and exported, and that
+// neither does once a byte of it was changed.
+func auditVerifies(t *testing.T, data string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "audit.jsonl")
+	leaves := filepath.Join(data, "audit", "leaves.jsonl")
+	for _, c := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"audit export --data " + data + " --to " + file, 0, ""},
+		{"audit export --data " + data + " --to " + file, 1, "exists"},
+		{"audit export --entries --data " + data, 0, `"what":"token"`},
+		{"audit verify --data " + data, 0, "checkpoints hold"},
+		{"audit verify --export " + file, 0, "checkpoints hold"},
+		{"audit verify --export " + file + " --checkpoint " + filepath.Join(data, "audit", "checkpoint"), 0, "checkpoints hold"},
+		{"flip " + file, 0, ""},
+		{"audit verify --export " + file, 1, "WRONG: the first"},
+		{"flip " + leaves, 0, ""},
+		{"audit verify --data " + data, 1, "WRONG: the first"},
+		{"audit export --entries --data " + data, 1, "does not verify"},
+	} {
+		if name, ok := strings.CutPrefix(c.args, "flip "); ok {
+			text, err := os.ReadFile(name)
+			if err == nil {
+				err = os.WriteFile(name, bytes.Replace(text, []byte("ann"), []byte("eve"), 1), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		code, stdout, stderr := command(t.Context(), "", strings.Fields(c.args)...)
+		if code != c.code || !strings.Contains(stdout+stderr, c.want) {
+			t.Errorf("%s: exit %d, %q %q; want %d with %q", c.args, code, stdout, stderr, c.code, c.want)
+		}
 	}
 }

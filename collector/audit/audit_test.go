@@ -1,0 +1,498 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/collector/store/sqlite"
+)
+
+var start = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
+
+func openLog(t testing.TB, dir string) *Log {
+	t.Helper()
+	l, err := Open(dir, "roje/north", start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l
+}
+
+func entry(n int) Entry {
+	return Entry{At: start.Add(time.Duration(n) * time.Second), Operator: "north", Who: "ann", What: "status", Object: fmt.Sprintf("alert-%d", n), Detail: "ack", Act: int64(n) + 1}
+}
+
+func add(t testing.TB, l *Log, from, n int) {
+	t.Helper()
+	for i := from; i < from+n; {
+		step := min(1+i%4, from+n-i) // some alone, some together
+		var some []Entry
+		for j := range step {
+			some = append(some, entry(i+j))
+		}
+		if err := l.Append(some...); err != nil {
+			t.Fatal(err)
+		}
+		i += step
+	}
+}
+
+func sign(t testing.TB, l *Log, at time.Time) Checkpoint {
+	t.Helper()
+	c, _, err := l.Sign(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// made is a folder with a log of 23 entries, signed at 7, at 16 and at the end.
+func made(t testing.TB) (dir string, signed []Checkpoint) {
+	dir = filepath.Join(t.TempDir(), FolderName)
+	l := openLog(t, dir)
+	for i, n := range []int{7, 9, 7} {
+		size, _ := l.Size()
+		add(t, l, int(size), n)
+		signed = append(signed, sign(t, l, start.Add(time.Duration(i)*time.Minute)))
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return dir, signed
+}
+
+func verify(t testing.TB, dir string, want Expect) Report {
+	t.Helper()
+	r, err := VerifyFolder(dir, want, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func export(t testing.TB, dir string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := Export(dir, &b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// TestVerifies holds that a log that nobody touched is found right, in its folder and exported, after a new start too.
+func TestVerifies(t *testing.T) {
+	dir, signed := made(t)
+	l := openLog(t, dir)
+	add(t, l, 23, 4) // not signed yet
+	if size, last := l.Size(); size != 27 || last != 27 {
+		t.Errorf("after a new start: %d entries, last act %d", size, last)
+	}
+	want := Expect{Key: l.PublicKey(), Checkpoints: [][]byte{signed[0].Note, signed[2].Note}}
+	exported, err := VerifyExport(bytes.NewReader(export(t, dir)), want, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, r := range map[string]Report{"folder": verify(t, dir, want), "export": exported} {
+		if len(r.Problems) > 0 || r.Entries != 27 || r.Signed != 23 || r.Checkpoints != 6 || !r.Last.Equal(start.Add(2*time.Minute)) {
+			t.Errorf("%s: %+v; want 27 entries, 23 signed, 6 checkpoints (the last lies there twice, two were given)", name, r)
+		}
+	}
+	c := sign(t, l, start.Add(time.Hour))
+	if c.Size != 27 || l.Latest().Size != 27 {
+		t.Errorf("signed %d entries", c.Size)
+	}
+}
+
+// TestFlippedBits flips a bit of every byte of the latest checkpoint, and of bytes throughout the leaves, the history
+// and an export, and holds that none passes. The end of a last line is no part of it.
+func TestFlippedBits(t *testing.T) {
+	dir, _ := made(t)
+	for _, name := range []string{fileLeaves, fileCheckpoint, fileCheckpoints} {
+		path := filepath.Join(dir, name)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		step := map[string]int{fileLeaves: 7, fileCheckpoint: 1, fileCheckpoints: 11}[name]
+		for i := 0; i < len(text); i += step {
+			if name == fileCheckpoints && i == len(text)-1 {
+				continue
+			}
+			bad := slices.Clone(text)
+			bad[i] ^= 1
+			if err := os.WriteFile(path, bad, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			r, err := VerifyFolder(dir, Expect{}, nil)
+			if err == nil && len(r.Problems) == 0 {
+				t.Errorf("%s: a flipped bit of byte %d (%q) of %d passes", name, i, text[i], len(text))
+			}
+		}
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	text := export(t, dir)
+	for i := 0; i < len(text)-1; i += 13 {
+		bad := slices.Clone(text)
+		bad[i] ^= 1
+		r, err := VerifyExport(bytes.NewReader(bad), Expect{}, nil)
+		if err == nil && len(r.Problems) == 0 {
+			t.Errorf("export: a flipped bit of byte %d (%q) passes", i, text[i])
+		}
+	}
+}
+
+// TestTampering holds what a person with the files might do.
+func TestTampering(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(lines []string) []string
+		want   string // part of a problem
+	}{
+		"an entry is removed": {func(l []string) []string { return slices.Delete(l, 5, 6) }, "stands where"},
+		"an entry is removed and the rest numbered anew": {func(l []string) []string {
+			return renumber(slices.Delete(l, 5, 6))
+		}, "removed from the end"},
+		"an entry is put in": {func(l []string) []string { return renumber(slices.Insert(l, 3, l[3])) }, "not those that were signed"},
+		"two entries change places": {func(l []string) []string {
+			l[2], l[3] = l[3], l[2]
+			return renumber(l)
+		}, "not those that were signed"},
+		"the end is removed": {func(l []string) []string { return l[:20] }, "removed from the end"},
+		"another name":       {func(l []string) []string { l[4] = strings.Replace(l[4], "ann", "eve", 1); return l }, "not those that were signed"},
+		"no entry at all":    {func([]string) []string { return nil }, "removed from the end"},
+	} {
+		dir, _ := made(t)
+		path := filepath.Join(dir, fileLeaves)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.SplitAfter(strings.TrimSuffix(string(text), "\n"), "\n")
+		lines[len(lines)-1] += "\n"
+		if err := os.WriteFile(path, []byte(strings.Join(c.change(lines), "")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if r := verify(t, dir, Expect{}); !strings.Contains(strings.Join(r.Problems, "\n"), c.want) {
+			t.Errorf("%s: problems %q, want one that says %q", name, r.Problems, c.want)
+		}
+		l, err := Open(dir, "roje/north", start.Add(time.Hour)) // the collector starts on it
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size, _ := l.Size(); size != 1 {
+			t.Errorf("%s: the new log begins with %d entries, want the one that tells of it", name, size)
+		}
+		l.Close()
+		asides, _ := filepath.Glob(dir + ".damaged-*")
+		if len(asides) != 1 || len(verify(t, asides[0], Expect{}).Problems) == 0 {
+			t.Errorf("%s: the damaged log is not kept: %q", name, asides)
+		}
+	}
+}
+
+func renumber(lines []string) []string {
+	for i, line := range lines {
+		var e Entry
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			panic(err)
+		}
+		e.N = int64(i)
+		text, err := json.Marshal(e)
+		if err != nil {
+			panic(err)
+		}
+		lines[i] = string(text) + "\n"
+	}
+	return lines
+}
+
+// TestRewritten holds that a history that was written anew, with a key of its own or even the log's, passes by itself
+// and not against what was handed out before.
+func TestRewritten(t *testing.T) {
+	dir, signed := made(t)
+	key, err := os.ReadFile(filepath.Join(dir, filePublic))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, keep := range map[string][]string{"another key": nil, "the log's own key": {fileKey, filePublic}} {
+		again := filepath.Join(t.TempDir(), FolderName)
+		if err := os.Mkdir(again, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range keep {
+			text, err := os.ReadFile(filepath.Join(dir, file))
+			if err == nil {
+				err = os.WriteFile(filepath.Join(again, file), text, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		l := openLog(t, again)
+		add(t, l, 1, 40)
+		sign(t, l, start)
+		if r := verify(t, again, Expect{}); len(r.Problems) > 0 {
+			t.Errorf("%s: by itself: %q", name, r.Problems)
+		}
+		if r := verify(t, again, Expect{Checkpoints: [][]byte{signed[1].Note}}); len(r.Problems) == 0 {
+			t.Errorf("%s: passes against a checkpoint that was handed out", name)
+		}
+		if r := verify(t, again, Expect{Key: strings.TrimSpace(string(key))}); (len(r.Problems) == 0) != (keep != nil) {
+			t.Errorf("%s: against the key that was handed out: %q", name, r.Problems)
+		}
+	}
+}
+
+// TestProofs holds inclusion and consistency proofs for every entry and every pair of sizes, and that wrong ones fail.
+func TestProofs(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), FolderName)
+	l := openLog(t, dir)
+	var signed []Checkpoint
+	for i := range 20 {
+		add(t, l, i, 1)
+		signed = append(signed, sign(t, l, start.Add(time.Duration(i)*time.Minute)))
+	}
+	text, err := os.ReadFile(filepath.Join(dir, fileLeaves))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.Split(bytes.TrimSuffix(text, []byte("\n")), []byte("\n"))
+	for i, c := range signed {
+		for n := range lines[:i+1] {
+			p, err := l.ProveEntry(c, int64(n))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := CheckEntry(p, c, int64(n), lines[n]); err != nil {
+				t.Errorf("entry %d of %d: %v", n, c.Size, err)
+			}
+			if err := CheckEntry(p, c, int64(n), append([]byte(" "), lines[n]...)); err == nil {
+				t.Errorf("entry %d of %d: another text passes", n, c.Size)
+			}
+			if len(p) > 0 {
+				p[0] = tlog.Hash{}
+				if err := CheckEntry(p, c, int64(n), lines[n]); err == nil {
+					t.Errorf("entry %d of %d: a wrong proof passes", n, c.Size)
+				}
+			}
+		}
+		for _, older := range signed[:i] {
+			p, err := l.ProveGrowth(older, c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := CheckGrowth(p, older, c); err != nil {
+				t.Errorf("from %d to %d: %v", older.Size, c.Size, err)
+			}
+			older.Root[3] ^= 1
+			if err := CheckGrowth(p, older, c); err == nil {
+				t.Errorf("from %d to %d: another root passes", older.Size, c.Size)
+			}
+		}
+	}
+}
+
+// TestCrash holds that a log opens after any part of the last write is missing, with all that was signed in it.
+func TestCrash(t *testing.T) {
+	for name, damage := range map[string]func(dir string) error{
+		"a line cut short": func(dir string) error {
+			f, err := os.OpenFile(filepath.Join(dir, fileLeaves), os.O_APPEND|os.O_WRONLY, 0)
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			_, err = f.WriteString(`{"n":23,"at":"20`)
+			return err
+		},
+		"hashes cut short": func(dir string) error { return os.Truncate(filepath.Join(dir, fileHashes), 100) },
+		"no hashes":        func(dir string) error { return os.Remove(filepath.Join(dir, fileHashes)) },
+		"wrong hashes": func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, fileHashes), bytes.Repeat([]byte{1}, 46*32), 0o600)
+		},
+		"no checkpoint": func(dir string) error { return os.Remove(filepath.Join(dir, fileCheckpoint)) },
+	} {
+		dir, signed := made(t)
+		if err := damage(dir); err != nil {
+			t.Fatal(err)
+		}
+		l := openLog(t, dir)
+		add(t, l, 23, 5)
+		sign(t, l, start.Add(time.Hour))
+		if r := verify(t, dir, Expect{Checkpoints: [][]byte{signed[2].Note}}); len(r.Problems) > 0 || r.Signed != 28 {
+			t.Errorf("%s: %d entries signed, problems %q; want 28 and none", name, r.Signed, r.Problems)
+		}
+	}
+}
+
+// TestKeeper holds that every act comes into the log once, over new starts, and is signed within a minute and at the end.
+func TestKeeper(t *testing.T) {
+	db, err := sqlite.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	scope, err := store.For("north")
+	if err != nil {
+		t.Fatal(err)
+	}
+	act := func(n int) {
+		for i := range n {
+			if err := db.PutUser(t.Context(), scope, store.User{Name: fmt.Sprint("user", i), Role: store.Viewer, Created: start}, "ann", start.Add(time.Duration(i))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	dir := filepath.Join(t.TempDir(), FolderName)
+	for round, n := range []int{3, 0, 700} {
+		act(n)
+		l, err := Open(dir, "roje/north", start)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := &Keeper{Log: l, Acts: db, Scope: scope, Now: func() time.Time { return start }, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+		for range 2 {
+			if err := k.Follow(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k.sign()
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		compare := &Compare{Ctx: t.Context(), Acts: db, Scope: scope}
+		r, err := VerifyFolder(dir, Expect{}, compare.Entry)
+		if want := int64([]int{3, 3, 703}[round]); err != nil || len(r.Problems)+len(compare.Problems) > 0 || r.Entries != want || r.Signed != want {
+			t.Errorf("round %d: %+v, %q, %v; want %d entries", round, r, compare.Problems, err, want)
+		}
+	}
+	other := tampered{db, func(acts []store.NumberedAct) []store.NumberedAct {
+		acts[1].Who = "eve"
+		return slices.Delete(acts, 2, 3)
+	}}
+	compare := &Compare{Ctx: t.Context(), Acts: other, Scope: scope}
+	if _, err := VerifyFolder(dir, Expect{}, compare.Entry); err != nil {
+		t.Fatal(err)
+	}
+	if text := strings.Join(compare.Problems, "\n"); !strings.Contains(text, "act 2 is user of user1 by ann in the log, and user of user1 by eve in the store") || !strings.Contains(text, "act 3 (user by ann, 2026-03-01T08:00:00Z) is in the log and not in the store") {
+		t.Errorf("the store was changed, and the comparison says\n%s", text)
+	}
+}
+
+// tampered is a store that somebody changed.
+type tampered struct {
+	store.Chronicle
+	change func([]store.NumberedAct) []store.NumberedAct
+}
+
+func (s tampered) ActsAfter(ctx context.Context, sc store.Scope, n int64, limit int) ([]store.NumberedAct, error) {
+	acts, err := s.Chronicle.ActsAfter(ctx, sc, n, limit)
+	if n == 0 {
+		acts = s.change(acts)
+	}
+	return acts, err
+}
+
+// TestKeeperSigns holds when Run signs.
+func TestKeeperSigns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := openLog(t, filepath.Join(t.TempDir(), FolderName))
+		acts := &told{}
+		k := &Keeper{Log: l, Acts: acts, Now: time.Now, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() { k.Run(ctx); close(ended) }()
+		began := time.Now()
+		for _, c := range []struct {
+			at     time.Duration
+			tell   int
+			signed int64
+		}{{0, 5, 0}, {30 * time.Second, 0, 0}, {61 * time.Second, 2, 5}, {122 * time.Second, 3, 7}} {
+			time.Sleep(c.at - time.Since(began))
+			synctest.Wait()
+			if got := l.Latest().Size; got != c.signed {
+				t.Errorf("after %v: %d entries are signed, want %d", c.at, got, c.signed)
+			}
+			acts.n += int64(c.tell)
+		}
+		stop()
+		<-ended
+		if got := l.Latest().Size; got != 10 {
+			t.Errorf("at the end: %d entries are signed, want all 10", got)
+		}
+	})
+}
+
+// told is a chronicle of n acts.
+type told struct{ n int64 }
+
+func (a *told) ActsAfter(_ context.Context, _ store.Scope, n int64, _ int) (acts []store.NumberedAct, err error) {
+	for ; n < a.n; n++ {
+		acts = append(acts, store.NumberedAct{N: n + 1, Act: store.Act{At: start, Who: "ann", What: "user"}})
+	}
+	return acts, nil
+}
+
+// TestRefusals holds which answers are entries, and that a flood of them is few.
+func TestRefusals(t *testing.T) {
+	l := openLog(t, filepath.Join(t.TempDir(), FolderName))
+	now := start
+	r := &Refused{Log: l, Operator: "north", Now: func() time.Time { return now }, Logger: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	for _, c := range []struct {
+		method, path string
+		status       int
+		auth         bool
+		want         string // "" is no entry
+	}{
+		{"GET", "/api/v1/alerts", 200, true, ""},
+		{"GET", "/api/v1/alerts", 401, false, ""},
+		{"GET", "/api/v1/alerts", 401, true, SignInRefused},
+		{"POST", "/signin", 401, false, SignInRefused},
+		{"POST", "/signin", 429, false, SignInRefused},
+		{"GET", "/users", 403, false, Denied},
+		{"GET", "/none", 404, true, ""},
+	} {
+		before, _ := l.Size()
+		req := httptest.NewRequest(c.method, c.path, nil)
+		if c.auth {
+			req.Header.Set("Authorization", "Basic secret-of-ann")
+		}
+		r.Console(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c.status) })).ServeHTTP(httptest.NewRecorder(), req)
+		after, _ := l.Size()
+		if (after > before) != (c.want != "") {
+			t.Errorf("%s %s answered with %d: %d entries, want %q", c.method, c.path, c.status, after-before, c.want)
+		}
+	}
+	refuse := r.Sensors(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) }))
+	for range 1000 {
+		refuse.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("POST", "/v1/enrol", nil))
+	}
+	now = now.Add(2 * time.Minute)
+	r.settle()
+	text, err := os.ReadFile(filepath.Join(l.dir, fileLeaves))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(text, []byte("\n")); n != mostRefused+1 || !bytes.Contains(text, []byte("944 more refusals")) {
+		t.Errorf("1004 refusals are %d entries, want %d, the last for the rest:\n%s", n, mostRefused+1, text[max(0, len(text)-300):])
+	}
+	if bytes.Contains(text, []byte("secret-of-ann")) {
+		t.Error("a credential is in the log")
+	}
+}
