@@ -26,8 +26,12 @@ type Replaying struct {
 	Events, Alerts, Ledger, Coverage, Assets string
 	State                                    string // folder of the baseline; "" keeps it in memory
 	Phase                                    rules.Phase
-	Rules                                    string    // folder of rules beside the shipped pack; "" for none
-	Warn                                     io.Writer // for what does not stop the replay
+	Propose                                  bool             // in the phase Learn: leave what was learned to a person
+	Shadow                                   []baseline.Class // in the phase Enforce: judge as if these classes of what waits were approved
+	Rules                                    string           // folder of rules beside the shipped pack; "" for none
+	Warn                                     io.Writer        // for what does not stop the replay
+
+	seen func(*rules.Event) // hears of every event; may be nil
 }
 
 // Replay runs the sensor's pipeline over capture files, in packet time: the same files give the same output. In the
@@ -46,6 +50,9 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 		fmt.Fprintln(r.Warn, warning)
 	}
 	defer func() { err = errors.Join(err, base.Close()) }()
+	if r.Phase == rules.Enforce && len(r.Shadow) > 0 {
+		base.Decide(baseline.Choice{Who: "shadow", Classes: r.Shadow}) // in memory: the file is only read
+	}
 	assets, bad, err := asset.Open(r.State)
 	if err != nil {
 		return err
@@ -62,7 +69,13 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 	findings := findings{byID: map[string]*rules.Alert{}}
 	judge := engine.New(set, engine.Options{Sensor: "replay", Emit: findings.take})
 	acts := ledger.New(ledger.Config{}, func(record *ledger.Record) { out.ledger.Write(record) })
-	pipeline := &Pipeline{Know: func(e *rules.Event) { base.Judge(e); assets.Take(e) }, Record: acts.Take, Judge: judge.Judge, Events: out.events,
+	pipeline := &Pipeline{Know: func(e *rules.Event) {
+		base.Judge(e)
+		assets.Take(e)
+		if r.seen != nil {
+			r.seen(e)
+		}
+	}, Record: acts.Take, Judge: judge.Judge, Events: out.events,
 		Closed: func(c *flow.Conn) { out.coverage.Append(c.AppendJSON) }}
 
 	pipeline.Over = acts.Closed
@@ -83,7 +96,7 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 	judge.Flush()
 	acts.Flush()
 	findings.write(out.alerts)
-	if r.Phase == rules.Learn {
+	if r.Phase == rules.Learn && !r.Propose {
 		base.Approve("replay", time.Unix(0, pipeline.Last).UTC())
 	}
 	for _, a := range assets.Assets() {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/user"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,17 +12,19 @@ import (
 	"github.com/roje-ot/roje/sensor/baseline"
 )
 
+// A withBaseline opens the baseline of the state folder, uses it and closes it.
+type withBaseline func(write bool, use func(*baseline.Baseline) error) error
+
 // baselineCommand works on the state folder of a sensor that is not running: a running one holds the file.
 func baselineCommand() *cobra.Command {
 	var state string
-	cmd := &cobra.Command{Use: "baseline", Short: "Show, compare, approve, export and import what was learned", Args: needs(cobra.NoArgs),
+	cmd := &cobra.Command{Use: "baseline", Short: "Show, judge, approve, export and import what was learned", Args: needs(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("name a command: show, diff, approve, export, import")}
+			return usageError{errors.New("name a command: show, diff, propose, shadow, approve, versions, rollback, relearn, export, import")}
 		}}
 	cmd.PersistentFlags().StringVar(&state, "state", "/var/lib/roje-sensor", "`DIR` of the baseline")
 	open := func(write bool, use func(*baseline.Baseline) error) error {
-		phase := rules.Off
-		b, warning, err := baseline.Open(state, baseline.Options{Phase: phase, ReadOnly: !write})
+		b, warning, err := baseline.Open(state, baseline.Options{Phase: rules.Off, ReadOnly: !write})
 		if err != nil {
 			return err
 		}
@@ -37,67 +38,33 @@ func baselineCommand() *cobra.Command {
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				return open(false, func(b *baseline.Baseline) error { return b.Export(cmd.OutOrStdout()) })
 			}},
-		&cobra.Command{Use: "diff", Short: "Print what was learned and waits for approval", Args: needs(cobra.NoArgs),
+		&cobra.Command{Use: "diff", Short: "Print what was learned and waits for approval, one JSON object per line", Args: needs(cobra.NoArgs),
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				return open(false, func(b *baseline.Baseline) error {
 					return baseline.WriteItems(cmd.OutOrStdout(), b.Waiting())
 				})
 			}},
-		&cobra.Command{Use: "export [FILE]", Short: "Write the baseline in its canonical form: sorted, one JSON object per line", Args: needs(cobra.MaximumNArgs(1)),
-			RunE: func(cmd *cobra.Command, args []string) error {
-				return open(false, func(b *baseline.Baseline) error {
-					if len(args) == 0 {
-						return b.Export(cmd.OutOrStdout())
-					}
-					f, err := os.Create(args[0])
-					if err != nil {
-						return err
-					}
-					return errors.Join(b.Export(f), f.Close())
-				})
-			}},
-		&cobra.Command{Use: "import FILE", Short: "Read items in the form of export", Args: needs(cobra.ExactArgs(1)),
-			RunE: func(_ *cobra.Command, args []string) error {
-				return open(true, func(b *baseline.Baseline) error {
-					f, err := os.Open(args[0])
-					if err != nil {
-						return err
-					}
-					defer f.Close()
-					return b.Import(f)
-				})
-			}},
-		approve(open),
+		propose(open), shadow(&state), approve(open), versions(open), rollback(open), relearn(open), exportBaseline(open), importBaseline(open),
 	)
 	return cmd
 }
 
-func approve(open func(bool, func(*baseline.Baseline) error) error) *cobra.Command {
-	var who, item string
-	cmd := &cobra.Command{Use: "approve", Short: "Approve what waits, save for what only a person may approve, item by item", Args: needs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if who == "" {
-				u, err := user.Current()
-				if err != nil {
-					return err
-				}
-				who = u.Username
-			}
-			return open(true, func(b *baseline.Baseline) error {
-				if item != "" {
-					return b.ApproveItem(item, who, time.Now())
-				}
-				decision := b.Approve(who, time.Now())
-				for kind, n := range decision.Approved {
-					fmt.Fprintf(cmd.OutOrStdout(), "approved %d %s\n", n, kind)
-				}
-				for _, it := range decision.Held {
-					fmt.Fprintf(cmd.OutOrStdout(), "held: %s (%s); approve it by itself with --item %q\n", it.Key(), it.Why, it.Key())
-				}
-				return nil
-			})
-		}}
-	cmd.Flags().StringVar(&who, "who", "", "`NAME` of the person; the user's where it is not given")
-	cmd.Flags().StringVar(&item, "item", "", "approve this one item, by its `KEY`")
-	return cmd
+// A decider is the person behind a decision.
+type decider struct{ who, why string }
+
+func (d *decider) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&d.who, "who", "", "`NAME` of the person; the user's where it is not given")
+	cmd.Flags().StringVar(&d.why, "why", "", "`REASON`, or the number of the ticket")
+}
+
+// name is who decides.
+func (d *decider) name() (string, error) {
+	if d.who != "" {
+		return d.who, nil
+	}
+	u, err := user.Current()
+	if err != nil {
+		return "", fmt.Errorf("who are you? give --who: %w", err)
+	}
+	return u.Username, nil
 }

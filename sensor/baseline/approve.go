@@ -1,7 +1,11 @@
 package baseline
 
 import (
+	"cmp"
 	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -9,65 +13,120 @@ import (
 type Decision struct {
 	Approved map[string]int // items by kind
 	Held     []*Item        // what only a person may approve, item by item, sorted by key
+	Left     int            // items that wait on, since they were not chosen
 }
 
-// Approve approves everything that is pending. Held items stay as they are.
+// A Choice is a person's decision over what waits.
+type Choice struct {
+	Who, Why string
+	At       time.Time
+	Classes  []Class    // what is approved of what waits; ByItem is never
+	Host     netip.Addr // only items of this host; all where it is not valid
+}
+
+// Approve approves everything that is pending, however seldom it was seen. Held items stay as they are.
 func (b *Baseline) Approve(who string, at time.Time) Decision {
+	return b.Decide(Choice{Who: who, Why: "all that was learned", At: at, Classes: []Class{Reads, Commands, Mixed, Rarely}})
+}
+
+// Decide approves the classes that were chosen, and makes a version of the result.
+func (b *Baseline) Decide(c Choice) Decision {
 	d := Decision{Approved: map[string]int{}}
-	for _, it := range b.Waiting() {
-		if it.State == Held {
+	chosen := map[string]bool{}
+	parts := map[string]string{} // ranges of points, by key
+	b.waiting(func(it *Item, class Class) {
+		switch {
+		case c.Host.IsValid() && !it.names(c.Host):
+		case class == ByItem:
 			d.Held = append(d.Held, it)
-			continue
-		}
-		d.Approved[it.Kind]++
-	}
-	when := at.UnixNano()
-	b.each(func(_ *Item, m *mark) {
-		if m.state == Pending {
-			m.approve(who, when)
+		case slices.Contains(c.Classes, class):
+			d.Approved[it.Kind]++
+			chosen[it.Key()] = true
+			if it.Kind == "points" {
+				parts[it.Key()] += "," + it.Ranges
+			}
+		default:
+			d.Left++
 		}
 	})
-	b.mergeSpans()
-	b.recount()
+	slices.SortFunc(d.Held, func(x, y *Item) int { return cmp.Compare(x.Key(), y.Key()) })
+	b.grant(chosen, parts, c)
+	b.version(c.Who, c.Why, c.At)
 	return d
 }
 
-// ApproveItem approves one item by its key, held or not. That is a person's decision.
-func (b *Baseline) ApproveItem(key, who string, at time.Time) error {
-	found := false
+// grant approves the items of these keys.
+func (b *Baseline) grant(chosen map[string]bool, parts map[string]string, c Choice) {
+	when := c.At.UnixNano()
 	b.each(func(it *Item, m *mark) {
-		if it.Key() == key {
-			m.approve(who, at.UnixNano())
-			found = true
+		if it.Kind != "points" && m.state != Approved && chosen[it.Key()] {
+			m.approve(c.Who, when)
 		}
 	})
-	if !found {
-		return fmt.Errorf("no item %q; `roje-sensor baseline diff` lists those that wait", key)
+	for key, s := range b.spans {
+		s.each(key, func(it *Item, m *mark) {
+			if m != &s.fresh || !chosen[it.Key()] {
+				return
+			}
+			r, _ := parseRanges(strings.Trim(parts[it.Key()], ",")) // what String wrote
+			b.mergeSpans(key, s, r, c.Who, when)
+		})
 	}
-	b.mergeSpans()
+	for _, h := range b.hosts {
+		if h.again && (!c.Host.IsValid() || h.addr == c.Host) {
+			h.again, h.dirty = false, true
+		}
+	}
 	b.recount()
+}
+
+// names tells whether an item is of this host.
+func (it *Item) names(addr netip.Addr) bool {
+	is := func(a *netip.Addr) bool { return a != nil && *a == addr }
+	return is(it.Host) || is(it.Client) || is(it.Server)
+}
+
+// ApproveItem approves one item by its key, held or not. That is a person's decision.
+func (b *Baseline) ApproveItem(key, who, why string, at time.Time) error {
+	chosen, parts := map[string]bool{}, map[string]string{}
+	for _, it := range b.Waiting() {
+		if it.Key() == key {
+			chosen[key], parts[key] = true, it.Ranges
+		}
+	}
+	if len(chosen) == 0 {
+		return fmt.Errorf("no item %q waits; `roje-sensor baseline diff` lists those that do", key)
+	}
+	b.grant(chosen, parts, Choice{Who: who, At: at})
+	b.version(who, cmp.Or(why, "item "+key), at)
 	return nil
 }
 
-// mergeSpans moves ranges whose approval has come to the approved ones.
-func (b *Baseline) mergeSpans() {
-	for key, s := range b.spans {
-		if len(s.pending) == 0 || !s.fresh.approved() {
-			continue
+// mergeSpans moves pending points to the approved ones.
+func (b *Baseline) mergeSpans(key spanKey, s *spans, r ranges, who string, when int64) {
+	old := *s
+	old.approved = nil
+	old.each(key, func(it *Item, _ *mark) { b.gone = append(b.gone, it.Key()) })
+	for _, p := range r {
+		s.approved.add(p.lo, p.hi)
+	}
+	count, first, last := s.count, s.first, s.last
+	if s.state == "" {
+		first, last = s.fresh.first, s.fresh.last
+	}
+	s.mark = mark{state: Approved, count: count + s.fresh.count, first: min(first, s.fresh.first), last: max(last, s.fresh.last),
+		who: who, when: when, dirty: true, support: s.fresh.support}
+	left := s.pending.without(s.approved)
+	s.pending = left
+	if len(left) == 0 {
+		s.fresh, s.runs = mark{}, nil
+		return
+	}
+	s.fresh.dirty = true
+	for run := range s.runs {
+		if s.approved.has(run.lo, run.hi) {
+			delete(s.runs, run)
 		}
-		old := *s
-		old.approved, old.fresh.state = nil, Pending
-		old.each(key, func(it *Item, _ *mark) { b.gone = append(b.gone, it.Key()) })
-		for _, r := range s.pending {
-			s.approved.add(r.lo, r.hi)
-		}
-		count, first, last := s.count, s.first, s.last
-		if s.state == "" {
-			first, last = s.fresh.first, s.fresh.last
-		}
-		s.mark = mark{state: Approved, count: count + s.fresh.count, first: min(first, s.fresh.first), last: max(last, s.fresh.last),
-			who: s.fresh.who, when: s.fresh.when, dirty: true}
-		s.pending, s.fresh = nil, mark{}
 	}
 }
 

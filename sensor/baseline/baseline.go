@@ -32,6 +32,9 @@ type Baseline struct {
 	knows   bool     // something is approved
 	gone    []string // keys to delete from the file
 
+	versions []Version
+	texts    map[int][]byte // items of versions that are not in the file yet
+
 	cache   [256]context
 	symbols []symbol
 }
@@ -97,13 +100,18 @@ func (b *Baseline) message(e *rules.Event) {
 		return
 	}
 	key := b.opKey(m)
-	if b.phase == rules.Learn {
+	phase := b.phase
+	if c.client != nil && c.client.again || c.server != nil && c.server.again {
+		phase = rules.Learn
+		e.Facts.Phase = phase
+	}
+	if phase == rules.Learn {
 		c = b.learn(e, c, key)
 	}
 	o, station := c.op(key)
 	e.Facts.Approved = o != nil && o.approved()
 	b.figures(e, c)
-	if b.phase == rules.Enforce && b.knows {
+	if phase == rules.Enforce && b.knows {
 		e.Facts.Held = o != nil && o.state == Held
 		b.compare(e, c, station)
 	}

@@ -203,13 +203,13 @@ func TestNeverLearnable(t *testing.T) {
 			key = it.Key()
 		}
 	}
-	if err := b.ApproveItem(key, "engineer", time.Unix(0, 101*hour)); err != nil {
+	if err := b.ApproveItem(key, "engineer", "", time.Unix(0, 101*hour)); err != nil {
 		t.Fatal(err)
 	}
 	if e := b.play(102*hour, restart); !e.Facts.Approved || e.Facts.Held || e.Facts.Novel != 0 {
 		t.Errorf("after approval: %s", words(e.Facts.Novel))
 	}
-	if err := b.ApproveItem("op nothing", "engineer", time.Unix(0, 0)); err == nil {
+	if err := b.ApproveItem("op nothing", "engineer", "", time.Unix(0, 0)); err == nil {
 		t.Error("an item that does not exist was approved")
 	}
 }

@@ -29,8 +29,14 @@ func replay(t *testing.T, phase rules.Phase, state string, captures ...string) [
 // replayFiles runs the sensor over capture files and returns its alerts.
 func replayFiles(t *testing.T, phase rules.Phase, state string, files ...string) []*rules.Alert {
 	t.Helper()
+	return replayWith(t, sensor.Replaying{Captures: files, Phase: phase, State: state})
+}
+
+// replayWith runs the sensor as r says and returns its alerts.
+func replayWith(t *testing.T, r sensor.Replaying) []*rules.Alert {
+	t.Helper()
 	out := filepath.Join(t.TempDir(), "alerts")
-	r := sensor.Replaying{Captures: files, Alerts: out, Phase: phase, State: state, Warn: io.Discard}
+	r.Alerts, r.Warn = out, io.Discard
 	if err := sensor.Replay(context.Background(), r); err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,24 @@ const maxLine = 1 << 20
 // Import reads what Export wrote into b, over items of the same key. Nothing changes where a line is wrong; the error
 // names it.
 func (b *Baseline) Import(r io.Reader) error {
+	items, err := readItems(r)
+	if err != nil {
+		return err
+	}
+	imported := map[string]bool{}
+	for _, it := range items {
+		if err := b.load(it); err != nil {
+			return err
+		}
+		imported[it.Key()] = true
+	}
+	b.each(func(it *Item, m *mark) { m.dirty = m.dirty || imported[it.Key()] })
+	b.recount()
+	return nil
+}
+
+// readItems reads what WriteItems wrote; the error names the line that is wrong.
+func readItems(r io.Reader) ([]*Item, error) {
 	var items []*Item
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
@@ -49,26 +67,17 @@ func (b *Baseline) Import(r io.Reader) error {
 		dec := json.NewDecoder(bytes.NewReader(text))
 		dec.DisallowUnknownFields()
 		if err := dec.Decode(it); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
+			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 		if err := trial.load(it); err != nil {
-			return fmt.Errorf("line %d: %w", n, err)
+			return nil, fmt.Errorf("line %d: %w", n, err)
 		}
 		items = append(items, it)
 	}
 	if err := lines.Err(); err != nil {
-		return fmt.Errorf("read the import: %w", err)
+		return nil, fmt.Errorf("read the import: %w", err)
 	}
-	imported := map[string]bool{}
-	for _, it := range items {
-		if err := b.load(it); err != nil {
-			return err
-		}
-		imported[it.Key()] = true
-	}
-	b.each(func(it *Item, m *mark) { m.dirty = m.dirty || imported[it.Key()] })
-	b.recount()
-	return nil
+	return items, nil
 }
 
 // Text says the item in one line for people.

@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"strings"
 	"time"
@@ -27,7 +28,37 @@ type mark struct {
 	who   string
 	when  int64
 	dirty bool
+	support
 }
+
+// support is in how many different hours and on how many different days of packet time something was seen.
+type support struct {
+	hours, days uint16
+	hour        int32 // the latest, since 1970
+}
+
+const anHour = 3600 * 1e9
+
+// note counts the hour and the day of packet time at. Time that runs back counts nothing.
+func (s *support) note(at int64) {
+	h := int32(at / anHour)
+	if s.hours != 0 && h <= s.hour {
+		return
+	}
+	if s.days == 0 || h/24 > s.hour/24 {
+		s.days = min(s.days, math.MaxUint16-1) + 1
+	}
+	s.hours, s.hour = min(s.hours, math.MaxUint16-1)+1, h
+}
+
+// What is seen less than this is shown to a person before it is approved: an attacker who is there while the sensor
+// learns is seldom there for long.
+const (
+	steadyHours = 3
+	steadyDays  = 2
+)
+
+func (s *support) steady() bool { return s.hours >= steadyHours && s.days >= steadyDays }
 
 // see counts one more sighting at packet time at. why holds the item back from approval in bulk.
 func (m *mark) see(at int64, why string) {
@@ -38,6 +69,7 @@ func (m *mark) see(at int64, why string) {
 		}
 	}
 	m.count++
+	m.note(at)
 	m.first, m.last = min(m.first, at), max(m.last, at)
 	m.dirty = true
 }
@@ -70,11 +102,17 @@ type Item struct {
 	Addr     *uint32     `json:"addr,omitempty"`
 	Low      *float64    `json:"low,omitempty"`
 	High     *float64    `json:"high,omitempty"`
+	Lows     string      `json:"lows,omitempty"`     // the least values of three different hours
+	Highs    string      `json:"highs,omitempty"`    // and the greatest
 	Together int         `json:"together,omitempty"` // of a host: most distinct points commanded on it within 60 s
 	State    State       `json:"state"`
 	Why      string      `json:"why,omitempty"` // why it is held
 	Count    uint64      `json:"count"`
-	First    time.Time   `json:"first"` // packet time
+	Hours    uint16      `json:"hours,omitempty"` // different hours in which it was seen
+	Days     uint16      `json:"days,omitempty"`  // and different days
+	Runs     string      `json:"runs,omitempty"`  // of pending points: each run of addresses with its hours and days
+	Again    bool        `json:"again,omitempty"` // of a host: it is learned anew while others are enforced
+	First    time.Time   `json:"first"`           // packet time
 	Last     time.Time   `json:"last"`
 	Who      string      `json:"who,omitempty"`  // who approved it
 	When     *time.Time  `json:"when,omitempty"` // and when
@@ -120,6 +158,7 @@ func (it *Item) Key() string {
 // put fills in what mark knows.
 func (it *Item) put(m *mark) {
 	it.State, it.Why, it.Count, it.Who = m.state, m.why, m.count, m.who
+	it.Hours, it.Days = m.hours, m.days
 	it.First, it.Last = time.Unix(0, m.first).UTC(), time.Unix(0, m.last).UTC()
 	if m.when != 0 {
 		when := time.Unix(0, m.when).UTC()
@@ -129,7 +168,8 @@ func (it *Item) put(m *mark) {
 
 // take is the reverse of put.
 func (it *Item) take(m *mark) {
-	*m = mark{state: it.State, why: it.Why, count: it.Count, first: it.First.UnixNano(), last: it.Last.UnixNano(), who: it.Who, dirty: m.dirty}
+	*m = mark{state: it.State, why: it.Why, count: it.Count, first: it.First.UnixNano(), last: it.Last.UnixNano(), who: it.Who, dirty: m.dirty,
+		support: support{it.Hours, it.Days, int32(it.Last.UnixNano() / anHour)}}
 	if it.When != nil {
 		m.when = it.When.UnixNano()
 	}

@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -51,7 +52,7 @@ func (b *Baseline) each(f func(*Item, *mark)) {
 }
 
 func (h *host) item() *Item {
-	it := &Item{Kind: "host", Host: &h.addr, Together: h.together}
+	it := &Item{Kind: "host", Host: &h.addr, Together: h.together, Again: h.again}
 	it.put(&h.mark)
 	for _, m := range h.macs {
 		it.MACs = append(it.MACs, m.String())
@@ -115,6 +116,9 @@ func (s *spans) each(key spanKey, f func(*Item, *mark)) {
 			continue
 		}
 		it := &Item{Kind: "points", Server: &s.server.addr, Station: &key.station, Points: key.kind.String(), Ranges: part.r.String()}
+		if part.m == &s.fresh {
+			it.Runs = s.runText()
+		}
 		it.put(part.m)
 		f(it, part.m)
 	}
@@ -125,6 +129,7 @@ func (t *target) item(key targetKey) *Item {
 	if t.ranged {
 		low, high := t.low, t.high
 		it.Low, it.High = &low, &high
+		it.Lows, it.Highs = t.lows.String(), t.highs.String()
 	}
 	it.put(&t.mark)
 	return it
@@ -169,7 +174,7 @@ func (b *Baseline) loadHost(it *Item) error {
 	it.take(&h.mark)
 	h.asks, h.answers = slices.Contains(it.Roles, "client"), slices.Contains(it.Roles, "server")
 	h.client, h.server = h.asks, h.answers
-	h.together, h.macs = it.Together, nil
+	h.together, h.macs, h.again = it.Together, nil, it.Again
 	for _, s := range it.MACs {
 		m, err := parseMAC(s)
 		if err != nil {
@@ -246,6 +251,12 @@ func (b *Baseline) loadPoints(it *Item) error {
 		t := &target{server: server}
 		if it.Low != nil && it.High != nil {
 			t.low, t.high, t.ranged = *it.Low, *it.High, true
+			var errLows, errHighs error
+			t.lows, errLows = parseExtremes(it.Lows)
+			t.highs, errHighs = parseExtremes(it.Highs)
+			if err := errors.Join(errLows, errHighs); err != nil {
+				return err
+			}
 		}
 		it.take(&t.mark)
 		b.targets[targetKey{server.number, *it.Station, *it.Addr, kinds[kind]}] = t
@@ -266,6 +277,9 @@ func (b *Baseline) loadPoints(it *Item) error {
 		it.take(&s.mark)
 	} else {
 		s.pending = r
+		if s.runs, err = parseRuns(it.Runs, it.Last.UnixNano()); err != nil {
+			return err
+		}
 		it.take(&s.fresh)
 	}
 	return nil

@@ -112,6 +112,10 @@ func (b *Baseline) learnTargets(server *host, e *rules.Event) {
 			if !t.ranged {
 				t.low, t.high, t.ranged = p.Value, p.Value, true
 			}
+			if p.Kind == protocols.AnalogOut {
+				t.lows.note(p.Value, e.At, -1)
+				t.highs.note(p.Value, e.At, 1)
+			}
 			t.low, t.high = min(t.low, p.Value), max(t.high, p.Value)
 		}
 		server.command(key, e.At)
@@ -170,6 +174,7 @@ func (b *Baseline) learnPoints(c *context, e *rules.Event) {
 			return
 		}
 		s.pending.add(lo, hi)
+		s.run(lo, hi, e.At)
 		s.fresh.see(e.At, "")
 	})
 }

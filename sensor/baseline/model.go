@@ -17,7 +17,8 @@ const (
 	maxOps      = 64  // of a link and station, on average
 	maxSpanSets = 16384
 	maxTargets  = 50000
-	maxMACs     = 8 // of a host
+	maxRuns     = 1024 // of a set of points
+	maxMACs     = 8    // of a host
 )
 
 // A host is one address.
@@ -30,7 +31,8 @@ type host struct {
 	answers  bool // seen to answer as a server, in any phase
 	asks     bool // seen to be answered as a client, in any phase
 	macs     []rules.MAC
-	together int // most distinct points commanded on it within 60 s
+	again    bool // learned anew, whatever the phase is
+	together int  // most distinct points commanded on it within 60 s
 	recent   []commanded
 
 	// Counted from approved links.
@@ -99,8 +101,9 @@ type spanKey struct {
 // spans is the point addresses of one kind at one station.
 type spans struct {
 	pending, approved ranges
-	mark                   // of the approved
-	fresh             mark // of the pending
+	runs              map[span]*support // how well each run of the pending ones is supported
+	mark                                // of the approved
+	fresh             mark              // of the pending
 	server            *host
 }
 
@@ -116,6 +119,8 @@ type target struct {
 	server    *host
 	low, high float64
 	ranged    bool
+	lows      extremes // of analog values
+	highs     extremes
 }
 
 // margin is how far beyond the learned range a value may lie: 5 % of the range.

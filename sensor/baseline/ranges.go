@@ -43,6 +43,26 @@ func (r *ranges) add(lo, hi uint32) bool {
 	return true
 }
 
+// without returns the addresses of r that are not in other.
+func (r ranges) without(other ranges) (left ranges) {
+	for _, p := range r {
+		next := uint64(p.lo) // the first address that is not decided
+		for _, o := range other {
+			if uint64(o.hi) < next || o.lo > p.hi {
+				continue
+			}
+			if uint64(o.lo) > next {
+				left.add(uint32(next), o.lo-1)
+			}
+			next = uint64(o.hi) + 1
+		}
+		if next <= uint64(p.hi) {
+			left.add(uint32(next), p.hi)
+		}
+	}
+	return left
+}
+
 // closeNarrowest merges the two spans with the least gap between them.
 func (r ranges) closeNarrowest() ranges {
 	best := 0

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -142,6 +143,9 @@ func (b *Baseline) readAll() error {
 		if meta == nil || items == nil || string(meta.Get(schemaKey)) != schema {
 			return &brokenError{fmt.Errorf("not a baseline of schema %s", schema)}
 		}
+		if err := b.readVersions(tx); err != nil {
+			return err
+		}
 		return items.ForEach(func(key, value []byte) error {
 			var it Item
 			if err := json.Unmarshal(value, &it); err != nil {
@@ -172,12 +176,13 @@ func (b *Baseline) Snapshot() func() error {
 		}
 	})
 	gone, db := b.gone, b.db
-	b.gone = nil
-	return func() error { return store(db, changed, gone) }
+	versions, texts := slices.Clone(b.versions), b.texts
+	b.gone, b.texts = nil, nil
+	return func() error { return store(db, changed, gone, versions, texts) }
 }
 
-func store(db *bbolt.DB, changed map[string]*Item, gone []string) error {
-	if len(changed) == 0 && len(gone) == 0 {
+func store(db *bbolt.DB, changed map[string]*Item, gone []string, versions []Version, texts map[int][]byte) error {
+	if len(changed) == 0 && len(gone) == 0 && len(texts) == 0 {
 		return nil
 	}
 	err := db.Update(func(tx *bbolt.Tx) error {
@@ -190,6 +195,9 @@ func store(db *bbolt.DB, changed map[string]*Item, gone []string) error {
 		}
 		items, err := tx.CreateBucketIfNotExists(itemBucket)
 		if err != nil {
+			return err
+		}
+		if err := storeVersions(tx, versions, texts); err != nil {
 			return err
 		}
 		for _, key := range gone {

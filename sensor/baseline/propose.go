@@ -1,0 +1,139 @@
+package baseline
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/roje-ot/roje/protocols"
+)
+
+// A Class says who may approve a waiting item, and how.
+type Class string
+
+// The classes, in the order in which they are shown.
+const (
+	Reads    Class = "reads"    // seen often, and changes nothing: approved together
+	Commands Class = "commands" // seen often, and changes the process, a clock, a file or a configuration
+	Mixed    Class = "mixed"    // of a host that both commands and is commanded, as an intruder on a station would be
+	Rarely   Class = "rare"     // seen in few hours or on one day only: please judge
+	ByItem   Class = "held"     // only item by item
+)
+
+// Classes returns all classes, in the order in which they are shown.
+func Classes() []Class { return []Class{Reads, Commands, Mixed, Rarely, ByItem} }
+
+// About says what a class is, for people.
+func (c Class) About() string {
+	return map[Class]string{
+		Reads: "seen often, changes nothing", Commands: "seen often, changes something", Mixed: "of a host that is both client and server",
+		Rarely: fmt.Sprintf("seen in less than %d hours or on less than %d days; please judge", steadyHours, steadyDays), ByItem: "only item by item",
+	}[c]
+}
+
+// A Group is waiting items that are alike: of one class, kind, protocol and operation.
+type Group struct {
+	Class Class   `json:"class"`
+	What  string  `json:"what"`
+	Items []*Item `json:"items"`
+}
+
+// Propose groups all that waits, sorted by class, then by what it is.
+func (b *Baseline) Propose() []*Group {
+	groups := map[string]*Group{}
+	b.waiting(func(it *Item, c Class) {
+		key := string(c) + " " + it.about()
+		if groups[key] == nil {
+			groups[key] = &Group{Class: c, What: it.about()}
+		}
+		groups[key].Items = append(groups[key].Items, it)
+	})
+	var all []*Group
+	for _, g := range groups {
+		slices.SortFunc(g.Items, func(x, y *Item) int { return cmp.Compare(x.Key(), y.Key()) })
+		all = append(all, g)
+	}
+	slices.SortFunc(all, func(x, y *Group) int {
+		return cmp.Or(slices.Index(Classes(), x.Class)-slices.Index(Classes(), y.Class), cmp.Compare(x.What, y.What))
+	})
+	return all
+}
+
+// about is what the items of a group have in common.
+func (it *Item) about() string {
+	switch it.Kind {
+	case "op":
+		return strings.TrimSpace(fmt.Sprintf("%s %s from the %s", it.Proto, it.Name, it.From))
+	case "points", "target":
+		return it.Kind + " " + it.Points
+	}
+	return strings.TrimSpace(it.Kind + " " + it.Proto)
+}
+
+// waiting calls f with every item that is not approved, in no order. Points are two items where some of them are rare.
+func (b *Baseline) waiting(f func(*Item, Class)) {
+	each := func(it *Item, m *mark) {
+		if m.state == Approved {
+			return
+		}
+		f(it, b.class(it, m))
+	}
+	for _, h := range b.hosts {
+		if h.state != "" && !h.approved() {
+			each(h.item(), &h.mark)
+		}
+	}
+	for _, l := range b.links {
+		l.each(each)
+	}
+	for key, t := range b.targets {
+		switch it := t.item(key); {
+		case t.approved():
+		case t.doubtful():
+			it.Why = "its range rests on values that few hours have seen, far beyond the others"
+			f(it, Rarely)
+		default:
+			each(it, &t.mark)
+		}
+	}
+	for key, s := range b.spans {
+		if len(s.pending) == 0 {
+			continue
+		}
+		often, rare := s.steady()
+		for class, r := range map[Class]ranges{Reads: often, Rarely: rare} {
+			if len(r) == 0 {
+				continue
+			}
+			part := spans{pending: r, fresh: s.fresh, server: s.server}
+			part.each(key, func(it *Item, _ *mark) { f(it, class) })
+		}
+	}
+}
+
+func (b *Baseline) class(it *Item, m *mark) Class {
+	switch {
+	case m.state == Held:
+		return ByItem
+	case !m.steady():
+		return Rarely
+	case it.Client != nil && b.serves(*it.Client):
+		return Mixed
+	case it.Kind == "target", it.From == sides[protocols.Client] && consequential[it.Op]:
+		return Commands
+	}
+	return Reads
+}
+
+func (b *Baseline) serves(addr netip.Addr) bool {
+	h := b.hosts[addr]
+	return h != nil && (h.answers || h.server)
+}
+
+// consequential are the operations of a client that a person accepts by themselves.
+var consequential = map[string]bool{
+	protocols.Write.String(): true, protocols.Operate.String(): true, protocols.Configure.String(): true, protocols.File.String(): true,
+	protocols.Time.String(): true, protocols.Restart.String(): true,
+}
