@@ -1,0 +1,206 @@
+package evidence
+
+import (
+	"encoding/binary"
+	"time"
+
+	"github.com/roje-ot/roje/sensor/capture"
+)
+
+// A Frame is one frame of a ring, in memory of its own.
+type Frame struct {
+	At   int64  // Unix nanoseconds
+	Num  uint64 // order in which the ring took it
+	Link uint16
+	Orig int // length on the wire
+	Data []byte
+}
+
+// Config bounds a Ring. The zero value works.
+type Config struct {
+	Bytes int           // of frames of pairs that have not commanded; 0 means 24 MiB
+	Hot   int           // of frames of pairs that have; 0 means 40 MiB
+	Keep  time.Duration // how long a pair counts as commanding after its last command; 0 means an hour
+}
+
+const (
+	header  = 48      // bytes before each frame in a tier
+	ways    = 4       // pairs that share a place in the table
+	places  = 1 << 14 // of the table
+	carried = 128     // frames that a pair takes along when it first commands
+)
+
+// A Ring is the most recent frames, by pair of hosts. It belongs to one goroutine; Add allocates nothing.
+type Ring struct {
+	tiers [2]tier
+	table []pair
+	keep  int64
+	now   int64
+	count uint64
+}
+
+// A pair is the state of one pair of hosts.
+type pair struct {
+	key  uint64
+	last [2]uint64 // 1 + place of its newest frame, by tier; 0 for none
+	hot  int64     // packet time until which it counts as commanding
+	seen int64
+}
+
+// A tier is a circular log of frames. Places count up for ever; those more than len(buf) behind head are overwritten.
+type tier struct {
+	buf  []byte
+	head uint64
+}
+
+// NewRing makes an empty ring.
+func NewRing(c Config) *Ring {
+	if c.Bytes == 0 {
+		c.Bytes = 24 << 20
+	}
+	if c.Hot == 0 {
+		c.Hot = 40 << 20
+	}
+	if c.Keep == 0 {
+		c.Keep = time.Hour
+	}
+	r := &Ring{table: make([]pair, places*ways), keep: int64(c.Keep)}
+	r.tiers[0].buf, r.tiers[1].buf = make([]byte, c.Bytes), make([]byte, c.Hot)
+	return r
+}
+
+// keyOf names the pair of hosts of a frame, whichever of the two sent it.
+func keyOf(p *capture.Packet) uint64 {
+	l := parse(uint16(p.Link), p.Data)
+	src, dst := l.ends(p.Data)
+	a, b := hash(src), hash(dst)
+	return (a+b)*0x9e3779b97f4a7c15 ^ (a ^ b) | 1
+}
+
+// hash is FNV-1a, spread.
+func hash(b []byte) uint64 {
+	h := uint64(14695981039346656037)
+	for _, c := range b {
+		h = (h ^ uint64(c)) * 1099511628211
+	}
+	h ^= h >> 32
+	return h * 0xff51afd7ed558ccd
+}
+
+// Add keeps a frame and returns the key of its pair.
+func (r *Ring) Add(p *capture.Packet) uint64 {
+	r.now = p.At
+	key := keyOf(p)
+	e := r.entry(key)
+	t := 0
+	if e.hot >= p.At {
+		t = 1
+	}
+	r.count++
+	e.last[t] = r.tiers[t].put(key, e.last[t], r.count, p)
+	return key
+}
+
+// entry finds the pair of key, or makes room for it: the one that was silent longest goes, commanding ones last.
+func (r *Ring) entry(key uint64) *pair {
+	set := r.table[key>>32%places*ways:][:ways]
+	oldest := &set[0]
+	for i := range set {
+		e := &set[i]
+		if e.key == key {
+			e.seen = r.now
+			return e
+		}
+		if hot, old := e.hot >= r.now, oldest.hot >= r.now; hot == old && e.seen < oldest.seen || !hot && old {
+			oldest = e
+		}
+	}
+	*oldest = pair{key: key, seen: r.now}
+	return oldest
+}
+
+// put appends a frame and returns 1 + its place; frames too long for the tier are left out.
+func (t *tier) put(key, previous, num uint64, p *capture.Packet) uint64 {
+	n := header + len(p.Data)
+	size := uint64(len(t.buf))
+	if uint64(n) > size/4 {
+		return previous
+	}
+	if at := t.head % size; at+uint64(n) > size {
+		t.head += size - at
+	}
+	place := t.head
+	b := t.buf[place%size:]
+	le := binary.LittleEndian
+	le.PutUint64(b, key)
+	le.PutUint64(b[8:], previous)
+	le.PutUint64(b[16:], uint64(p.At))
+	le.PutUint64(b[24:], num)
+	le.PutUint32(b[32:], uint32(len(p.Data)))
+	le.PutUint32(b[36:], uint32(p.OrigLen))
+	le.PutUint16(b[40:], uint16(p.Link))
+	vlan := uint16(0xffff)
+	if p.HasVLAN {
+		vlan = p.VLAN
+	}
+	le.PutUint16(b[42:], vlan)
+	copy(b[header:], p.Data)
+	t.head += uint64(n)
+	return place + 1
+}
+
+// Mark says that a pair has commanded: from now on its frames are kept in the tier that a flood does not reach, and the
+// newest before go along.
+func (r *Ring) Mark(key uint64) {
+	e := r.entry(key)
+	was := e.hot >= r.now
+	e.hot = r.now + r.keep
+	if was {
+		return
+	}
+	frames := r.tiers[0].walk(nil, key, e.last[0], carried)
+	e.last[0] = 0
+	for i := len(frames) - 1; i >= 0; i-- {
+		f := &frames[i]
+		e.last[1] = r.tiers[1].put(key, e.last[1], f.Num, &capture.Packet{At: f.At, Link: capture.LinkType(f.Link), Data: f.Data, OrigLen: f.Orig})
+	}
+}
+
+// Frames returns the newest frames of a pair, oldest first, at most most.
+func (r *Ring) Frames(key uint64, most int) []Frame {
+	e := r.entry(key)
+	out := r.tiers[1].walk(nil, key, e.last[1], most)
+	if len(out) < most {
+		out = r.tiers[0].walk(out, key, e.last[0], most-len(out))
+	}
+	sortFrames(out)
+	return out
+}
+
+// walk appends copies of up to most frames, the newest first, as far back as they are not overwritten.
+func (t *tier) walk(out []Frame, key, last uint64, most int) []Frame {
+	size := uint64(len(t.buf))
+	le := binary.LittleEndian
+	for ; last > 0 && most > 0; most-- {
+		place := last - 1
+		if place+size < t.head {
+			break
+		}
+		b := t.buf[place%size:]
+		if le.Uint64(b) != key {
+			break
+		}
+		n := int(le.Uint32(b[32:]))
+		f := Frame{At: int64(le.Uint64(b[16:])), Num: le.Uint64(b[24:]), Orig: int(le.Uint32(b[36:])), Link: le.Uint16(b[40:])}
+		data := b[header : header+n]
+		if vlan := le.Uint16(b[42:]); vlan != 0xffff && f.Link == linkEthernet && n >= 12 { // the tag that the kernel took out
+			f.Data = append(append(f.Data, data[:12]...), typeVLAN>>8, typeVLAN&0xff, byte(vlan>>8), byte(vlan))
+			data = data[12:]
+			f.Orig += 4
+		}
+		f.Data = append(f.Data, data...)
+		out = append(out, f)
+		last = le.Uint64(b[8:])
+	}
+	return out
+}
