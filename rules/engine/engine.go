@@ -44,21 +44,32 @@ type running struct {
 
 // New makes an engine for these rules.
 func New(set []*lang.Rule, o Options) *Engine {
-	g := &Engine{emit: o.Emit, sensor: o.Sensor, fold: newFold(), fan: newFan(), cases: newCases()}
-	seed := lang.Hash(maphash.Bytes(maphash.MakeSeed(), []byte("roje")))
+	g := &Engine{emit: o.Emit, sensor: o.Sensor}
 	for i, r := range set {
 		run := &running{Rule: r, number: i, covered: covered(&r.When)}
-		switch {
-		case r.State.Waits():
-			run.watch = newWatch(r.State, seed)
+		if r.State.Waits() {
 			g.waits = append(g.waits, run)
-		case r.State != nil:
-			run.state = newState(r.State, seed)
 		}
 		g.run = append(g.run, run)
 	}
 	g.index = newIndex(g.run)
+	g.begin()
 	return g
+}
+
+// begin forgets all that was judged.
+func (g *Engine) begin() {
+	g.fold, g.fan, g.cases = newFold(), newFan(), newCases()
+	g.swept, g.ticked = 0, 0
+	seed := lang.Hash(maphash.Bytes(maphash.MakeSeed(), []byte("roje")))
+	for _, r := range g.run {
+		switch {
+		case r.State.Waits():
+			r.watch = newWatch(r.State, seed)
+		case r.State != nil:
+			r.state = newState(r.State, seed)
+		}
+	}
 }
 
 // sweepEvery is how often findings that have ended are looked for, in packet time.

@@ -11,10 +11,12 @@ import (
 func Test(set []*lang.Rule) []error {
 	var failed []error
 	for _, r := range set {
+		var alerts []*rules.Alert
+		g := New([]*lang.Rule{r}, Options{Emit: func(a *rules.Alert) { alerts = append(alerts, a) }})
 		for i := range r.Tests {
 			t := &r.Tests[i]
-			var alerts []*rules.Alert
-			g := New([]*lang.Rule{r}, Options{Emit: func(a *rules.Alert) { alerts = append(alerts, a) }})
+			g.begin()
+			alerts = alerts[:0]
 			t.Each(g.Judge)
 			switch {
 			case t.Fires && len(alerts) == 0:
