@@ -50,7 +50,7 @@ func (db *DB) take(ctx context.Context, s store.Scope, sensor string, batches []
 	err = db.change(ctx, s, func(t *tx) error {
 		in := intake{tx: t, operator: s.Operator(), sensor: sensor, received: at, streams: map[streamKey]*stream{}}
 		in.got = store.Receipt{Ack: map[batch.Lane]uint64{}}
-		if err := in.open(batches); err != nil {
+		if err := in.open(batches, read); err != nil {
 			return err
 		}
 		for i := range batches {
@@ -97,6 +97,8 @@ type intake struct {
 	keys             []streamKey // of streams, in the order in which they are locked
 	streams          map[streamKey]*stream
 	known            []*claim // by batch: the envelope in the database that it meets, or nil
+	arrived          int64    // the operator's counter of arrivals, locked
+	there            map[string]*present
 	got              store.Receipt
 
 	alerts  []arrival
@@ -119,7 +121,7 @@ type record struct {
 }
 
 // open locks the streams of the batches and reads what is known of them.
-func (in *intake) open(batches []store.Batch) error {
+func (in *intake) open(batches []store.Batch, read [][]book.Reading) error {
 	var keys []streamKey
 	bases := map[streamKey]uint64{}
 	for i := range batches {
@@ -174,6 +176,20 @@ func (in *intake) open(batches []store.Batch) error {
 			}
 			return rows.Err()
 		})
+	}
+	var ids []string
+	for i := range read {
+		for j := range read[i] {
+			if a := &read[i][j].Alert; a.ID != "" {
+				a.ID = plain(a.ID)
+				ids = append(ids, a.ID)
+			}
+		}
+	}
+	if in.there = map[string]*present{}; len(ids) > 0 {
+		ask.Queue(`INSERT INTO counters (operator, name, value) VALUES ($1, 'arrived', 0) ON CONFLICT DO NOTHING`, in.operator)
+		ask.Queue(`SELECT value FROM counters WHERE operator = $1 AND name = 'arrived' FOR UPDATE`, in.operator).QueryRow(func(row pgx.Row) error { return row.Scan(&in.arrived) })
+		in.look(&ask, ids)
 	}
 	if err := in.SendBatch(in.ctx, &ask).Close(); err != nil {
 		return err
@@ -351,23 +367,8 @@ type present struct {
 	changed bool
 }
 
-// writeAlerts makes alerts or brings them up to date, and says how many are new. Two sensors may give the same id to what
-// each of them saw; the second one's is then kept under the id with its name. The lock of the counter keeps other
-// transactions of the operator from making alerts, from the look at those that are there to the commit.
-func (in *intake) writeAlerts() (made int64, err error) {
-	if len(in.alerts) == 0 {
-		return 0, nil
-	}
-	ids := make([]string, 0, 2*len(in.alerts))
-	for _, a := range in.alerts {
-		a.alert.ID = plain(a.alert.ID)
-		ids = append(ids, a.alert.ID, a.alert.ID+"@"+in.sensor)
-	}
-	var arrived int64
-	there := make(map[string]*present, len(in.alerts))
-	var ask pgx.Batch
-	ask.Queue(`INSERT INTO counters (operator, name, value) VALUES ($1, 'arrived', 0) ON CONFLICT DO NOTHING`, in.operator)
-	ask.Queue(`SELECT value FROM counters WHERE operator = $1 AND name = 'arrived' FOR UPDATE`, in.operator).QueryRow(func(row pgx.Row) error { return row.Scan(&arrived) })
+// look asks for the alerts of some ids.
+func (in *intake) look(ask *pgx.Batch, ids []string) {
 	ask.Queue(`SELECT id, sensor, count, arrived FROM alerts WHERE operator = $1 AND id = ANY($2) FOR UPDATE`, in.operator, ids).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var id string
@@ -375,11 +376,37 @@ func (in *intake) writeAlerts() (made int64, err error) {
 			if err := rows.Scan(&id, &p.sensor, &p.count, &p.arrived); err != nil {
 				return err
 			}
-			there[id] = p
+			in.there[id] = p
 		}
 		return rows.Err()
 	})
-	if err := in.SendBatch(in.ctx, &ask).Close(); err != nil {
+}
+
+// lookAgain asks for the ids that alerts have instead of those that another sensor was the first to use.
+func (in *intake) lookAgain() error {
+	var ids []string
+	for _, a := range in.alerts {
+		if p := in.there[a.alert.ID]; p != nil && p.sensor != in.sensor {
+			ids = append(ids, a.alert.ID+"@"+in.sensor)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	var ask pgx.Batch
+	in.look(&ask, ids)
+	return in.SendBatch(in.ctx, &ask).Close()
+}
+
+// writeAlerts makes alerts or brings them up to date, and says how many are new. Two sensors may give the same id to what
+// each of them saw; the second one's is then kept under the id with its name. The lock of the counter keeps other
+// transactions of the operator from making alerts, from the look at those that are there to the commit.
+func (in *intake) writeAlerts() (made int64, err error) {
+	if len(in.alerts) == 0 {
+		return 0, nil
+	}
+	there, arrived := in.there, in.arrived
+	if err := in.lookAgain(); err != nil {
 		return 0, err
 	}
 	var order []string // of the alerts that are written, by their first word in the call

@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/collector/store/news"
 )
@@ -24,9 +22,8 @@ type post struct {
 	stop func()
 }
 
-// A notice is the payload of one NOTIFY.
+// A notice is the payload of one NOTIFY, after the name of the process that sends it.
 type notice struct {
-	From     string         `json:"f"`
 	Operator string         `json:"o"`
 	Changes  []store.Change `json:"c"`
 }
@@ -86,7 +83,7 @@ func (p *post) read(ctx context.Context, c *conn, hub *news.Hub) {
 			return
 		}
 		var n notice
-		if json.Unmarshal([]byte(got.Payload), &n) != nil || n.From == p.self {
+		if len(got.Payload) < len(p.self) || got.Payload[:len(p.self)] == p.self || json.Unmarshal([]byte(got.Payload[len(p.self):]), &n) != nil {
 			continue
 		}
 		changes := make([]news.Scoped, len(n.Changes))
@@ -97,40 +94,32 @@ func (p *post) read(ctx context.Context, c *conn, hub *news.Hub) {
 	}
 }
 
-// send puts the changes of a transaction into its commit: the last ones, as many as a reader can have waiting.
+// send puts the changes of a transaction into its commit: the last ones, as many as one notice holds.
 func (p *post) send(t *tx) error {
 	if len(t.changes) == 0 {
 		return nil
 	}
-	all := t.changes
-	if drop := len(all) - news.Backlog; drop > 0 {
-		all = append([]news.Scoped(nil), all[drop:]...)
-		all[0].Missed = true
-	}
-	var notices pgx.Batch
-	n := notice{From: p.self, Operator: all[0].Operator}
-	size := 0
-	flush := func() error {
-		text, err := json.Marshal(n)
-		notices.Queue("SELECT pg_notify('roje', $1)", string(text))
-		n.Changes, size = nil, 0
-		return err
-	}
-	for _, c := range all {
-		text, err := json.Marshal(c.Change)
+	n := notice{Operator: t.changes[0].Operator}
+	from, size := len(t.changes), 200
+	for ; from > 0; from-- {
+		text, err := json.Marshal(t.changes[from-1].Change)
 		if err != nil {
 			return err
 		}
-		if size += len(text) + 1; size > maxNotice-200 && len(n.Changes) > 0 {
-			if err := flush(); err != nil {
-				return err
-			}
-			size = len(text) + 1
+		if size += len(text) + 1; size > maxNotice {
+			break
 		}
+	}
+	for _, c := range t.changes[from:] {
 		n.Changes = append(n.Changes, c.Change)
 	}
-	if err := flush(); err != nil {
+	if from > 0 && len(n.Changes) > 0 {
+		n.Changes[0].Missed = true
+	}
+	text, err := json.Marshal(n)
+	if err != nil {
 		return err
 	}
-	return t.SendBatch(t.ctx, &notices).Close()
+	_, err = t.Exec(`SELECT pg_notify('roje', ?)`, p.self+string(text))
+	return err
 }
