@@ -27,6 +27,7 @@ import (
 	"github.com/roje-ot/roje/collector/store/sqlite"
 	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/rules/batch/join"
+	"github.com/roje-ot/roje/sensor"
 	"github.com/roje-ot/roje/sensor/enrol"
 	"github.com/roje-ot/roje/sensor/oneway"
 	"github.com/roje-ot/roje/sensor/spool"
@@ -177,6 +178,81 @@ func storeOf(t *testing.T, data string) (*sqlite.DB, store.Scope) {
 		t.Fatal(err)
 	}
 	return db, scope
+}
+
+// TestSensorOneWay holds the whole way by each carrier, from a capture to the alerts in the store, with the sensor's own
+// configuration and its own end.
+func TestSensorOneWay(t *testing.T) {
+	for _, carrier := range []string{"udp", "tcp", "files"} {
+		t.Run(carrier, func(t *testing.T) {
+			data, dir, state := t.TempDir(), t.TempDir(), t.TempDir()
+			db, scope := storeOf(t, data)
+			id := answered(t, enrol.Options{Dir: filepath.Join(state, "enrolment"), Name: "Substation 7", Now: time.Now}, data)
+			bound := make(chan net.Addr, 1)
+			tell := func(a net.Addr) { bound <- a }
+			bring, where := receive.Files(dir), dir
+			switch carrier {
+			case "udp":
+				bring = receive.UDP("127.0.0.1:0", tell)
+			case "tcp":
+				bring = receive.TCP("127.0.0.1:0", tell)
+			}
+			r := receive.New(receive.Config{Store: db, Scope: scope, Now: time.Now, Log: textLog(t.Output())})
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- r.Run(ctx, bring) }()
+			if carrier != "files" {
+				where = (<-bound).String()
+			}
+			alerts := filepath.Join(state, "alerts.jsonl")
+			config := fmt.Sprintf("state: %s\nalerts: %s\nreplay: {files: [%s]}\noneway: {%s: %q}\n", state, alerts,
+				filepath.Join(need.Root(t), "testdata", "act-iec104-industroyer2.pcap"), carrier, where)
+			file := filepath.Join(state, "sensor.yaml")
+			if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			cfg, err := sensor.LoadConfig(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := sensor.Run(t.Context(), cfg, "test", textLog(t.Output())); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(alerts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			raised := map[string]bool{}
+			for line := range bytes.Lines(text) {
+				var a struct{ ID string }
+				if err := json.Unmarshal(line, &a); err != nil {
+					t.Fatal(err)
+				}
+				raised[a.ID] = true
+			}
+			var page []store.Alert
+			for end := time.Now().Add(time.Minute); len(page) < len(raised); time.Sleep(5 * time.Millisecond) {
+				if page, _, err = db.ListAlerts(t.Context(), scope, store.Filter{Sensor: id.Sensor}, "", 1000); err != nil {
+					t.Fatal(err)
+				}
+				if time.Now().After(end) {
+					t.Fatalf("%d alerts arrived of %d", len(page), len(raised))
+				}
+			}
+			for _, a := range page {
+				if !raised[a.ID] {
+					t.Errorf("alert %s was never raised", a.ID)
+				}
+			}
+			if len(raised) == 0 {
+				t.Error("the capture raised no alert")
+			}
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }
 
 // A diode is two network namespaces with a wire between them on which nothing comes back: the far one drops whatever

@@ -111,6 +111,7 @@ func TestServe(t *testing.T) {
 		{"restore --data " + data + " " + data + "-copy", "", 1, "is not empty"},
 		{"restore --data " + data + "-2 " + data + "-copy", "", 0, ""},
 		{"user list --data " + data + "-2", "", 0, "cert"},
+		{"audit verify --data " + data + "-2", "", 0, "checkpoints hold"},
 		{"serve --data " + data, "", 1, "in use by another collector"},
 		{"receive --data " + data, "", 2, "say where envelopes come in"},
 		{"receive --data " + data + "-9 --udp 127.0.0.1:0", "", 1, "holds no collector's data"},

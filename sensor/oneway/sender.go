@@ -75,10 +75,10 @@ type repeat struct {
 
 // New makes a sender. It opens the archive and sends nothing.
 func New(s Settings) (*Sender, error) {
-	s.Config = s.Config.complete()
 	if err := s.Config.Check(); err != nil {
 		return nil, err
 	}
+	s.Config = s.Config.complete()
 	archive, err := OpenArchive(s.Archive, s.Config.ArchiveBytes)
 	if err != nil {
 		return nil, err
