@@ -25,6 +25,7 @@ type Config struct {
 	Enrolment   string        `yaml:"enrolment"`  // folder that `roje-sensor enrol` made; default STATE/enrolment. Without one, alerts stay in the spool
 	SpoolBytes  int64         `yaml:"spool_bytes"`
 	LedgerBytes int64         `yaml:"ledger_bytes"` // what the record of control actions may take on disk; default 256 MiB
+	Evidence    string        `yaml:"evidence"`     // folder for the frames that alerts stand on; empty: none are kept
 	Alerts      string        `yaml:"alerts"`       // also write each alert as a JSON line to this file
 	OneWay      oneway.Config `yaml:"oneway"`       // deliver over a link that has no way back, instead of over HTTPS
 	Admin       string        `yaml:"admin"`        // address of /metrics and /healthz, loopback only; empty: none

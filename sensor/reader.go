@@ -34,7 +34,7 @@ func (d *daemon) newReader(name, tier string, source capture.Source) *reader {
 	r := &reader{name: name, tier: tier, source: source}
 	r.pipeline = &Pipeline{Events: &Lines{},
 		Know:   d.know,
-		Record: func(e *rules.Event) { d.acts.Take(e) },
+		Record: func(e *rules.Event) { d.acts.Take(e); d.desk.Event(e) },
 		Judge:  func(e *rules.Event) { d.judge.Judge(e) },
 		Over:   func(conn uint64, ended, unseen bool) { d.acts.Closed(conn, ended, unseen) },
 		Base:   connections * uint64(len(d.readers)),
@@ -65,6 +65,7 @@ func (d *daemon) read(ctx context.Context, r *reader) error {
 		case errors.Is(err, capture.ErrIdle):
 			d.mu.Lock()
 			r.table.Tick(time.Now().UnixNano())
+			d.desk.Tick(time.Now().UnixNano())
 			d.mu.Unlock()
 			r.count(true)
 			continue
@@ -78,6 +79,7 @@ func (d *daemon) read(ctx context.Context, r *reader) error {
 			r.delivery.count++
 		} else {
 			d.mu.Lock()
+			d.desk.Packet(&p)
 			r.table.Packet(&p)
 			d.mu.Unlock()
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/roje-ot/roje/sensor/asset"
 	"github.com/roje-ot/roje/sensor/baseline"
 	"github.com/roje-ot/roje/sensor/capture"
+	"github.com/roje-ot/roje/sensor/evidence"
 	"github.com/roje-ot/roje/sensor/flow"
 	"github.com/roje-ot/roje/sensor/ledger"
 )
@@ -25,6 +26,7 @@ type Replaying struct {
 	Captures                                 []string
 	Events, Alerts, Ledger, Coverage, Assets string
 	State                                    string // folder of the baseline; "" keeps it in memory
+	Evidence                                 string // folder for the frames that alerts stand on; "" for none
 	Phase                                    rules.Phase
 	Propose                                  bool             // in the phase Learn: leave what was learned to a person
 	Shadow                                   []baseline.Class // in the phase Enforce: judge as if these classes of what waits were approved
@@ -67,7 +69,13 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 	defer func() { err = errors.Join(err, out.close()) }()
 
 	findings := findings{byID: map[string]*rules.Alert{}}
-	judge := engine.New(set, engine.Options{Sensor: "replay", Emit: findings.take})
+	var desk *evidence.Desk
+	if r.Evidence != "" {
+		if desk, err = openDesk(evidence.Options{Dir: r.Evidence, Ready: findings.take}); err != nil {
+			return err
+		}
+	}
+	judge := engine.New(set, engine.Options{Sensor: "replay", Emit: func(a *rules.Alert) { desk.Alert(a); findings.take(a) }})
 	acts := ledger.New(ledger.Config{}, func(record *ledger.Record) { out.ledger.Write(record) })
 	pipeline := &Pipeline{Know: func(e *rules.Event) {
 		base.Judge(e)
@@ -75,7 +83,7 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 		if r.seen != nil {
 			r.seen(e)
 		}
-	}, Record: acts.Take, Judge: judge.Judge, Events: out.events,
+	}, Record: func(e *rules.Event) { acts.Take(e); desk.Event(e) }, Judge: judge.Judge, Events: out.events,
 		Closed: func(c *flow.Conn) { out.coverage.Append(c.AppendJSON) }}
 
 	pipeline.Over = acts.Closed
@@ -84,7 +92,7 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 	for i, path := range r.Captures {
 		pipeline.Base = connections * uint64(i)
 		table := flow.New(flow.Config{Protocols: catalog.All}, pipeline.Handler())
-		if err := readCapture(ctx, path, table); err != nil {
+		if err := readPackets(ctx, path, table, desk); err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", path, err))
 		}
 		account := table.Coverage()
@@ -95,6 +103,7 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 	}
 	judge.Flush()
 	acts.Flush()
+	failed = append(failed, desk.Flush())
 	findings.write(out.alerts)
 	if r.Phase == rules.Learn && !r.Propose {
 		base.Approve("replay", time.Unix(0, pipeline.Last).UTC())
@@ -135,6 +144,11 @@ func LoadRules(dir string) ([]*lang.Rule, error) {
 
 // readCapture feeds one capture file to table and flushes it. On damage, all packets before it have been fed.
 func readCapture(ctx context.Context, path string, table *flow.Table) error {
+	return readPackets(ctx, path, table, nil)
+}
+
+// readPackets is readCapture for a desk too, which has each packet first.
+func readPackets(ctx context.Context, path string, table *flow.Table, desk *evidence.Desk) error {
 	file, err := capture.Open(path)
 	if err != nil {
 		return err
@@ -149,6 +163,7 @@ func readCapture(ctx context.Context, path string, table *flow.Table) error {
 		case err != nil:
 			return err
 		}
+		desk.Packet(&p)
 		table.Packet(&p)
 		if p.Frame%1024 == 0 && ctx.Err() != nil {
 			return ctx.Err()

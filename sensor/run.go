@@ -17,6 +17,7 @@ import (
 	"github.com/roje-ot/roje/sensor/asset"
 	"github.com/roje-ot/roje/sensor/baseline"
 	"github.com/roje-ot/roje/sensor/enrol"
+	"github.com/roje-ot/roje/sensor/evidence"
 	"github.com/roje-ot/roje/sensor/ledger"
 	"github.com/roje-ot/roje/sensor/oneway"
 	"github.com/roje-ot/roje/sensor/ship"
@@ -39,6 +40,7 @@ type daemon struct {
 	base   *baseline.Baseline
 	judge  *engine.Engine
 	acts   *ledger.Ledger
+	desk   *evidence.Desk // nil where no evidence is kept
 	assets *asset.Registry
 
 	stock    inventory
@@ -62,7 +64,7 @@ type shipper interface {
 func Run(ctx context.Context, cfg Config, version string, log *slog.Logger) (err error) {
 	d := &daemon{cfg: cfg, log: log, version: version, began: time.Now()}
 	d.metrics = &metrics{d: d}
-	for _, open := range []func() (func() error, error){d.openBaseline, d.openAssets, d.openSpool, d.openLedger, d.openRules, d.openSources, d.openAdmin} {
+	for _, open := range []func() (func() error, error){d.openBaseline, d.openAssets, d.openSpool, d.openLedger, d.openEvidence, d.openRules, d.openSources, d.openAdmin} {
 		closing, err := open()
 		if closing != nil {
 			defer func() { err = errors.Join(err, closing()) }()
@@ -148,7 +150,7 @@ func (d *daemon) openRules() (func() error, error) {
 		return nil, err
 	}
 	d.box = newOutbox(d.spool, alerts, d.log)
-	d.judge = engine.New(set, engine.Options{Sensor: d.cfg.Name, Emit: d.box.alert})
+	d.judge = engine.New(set, engine.Options{Sensor: d.cfg.Name, Emit: d.found})
 	return d.box.close, nil
 }
 
@@ -216,12 +218,12 @@ func (d *daemon) settle() {
 	d.mu.Lock()
 	d.judge.Flush()
 	d.acts.Flush()
-	err := d.base.Flush()
+	err := errors.Join(d.base.Flush(), d.desk.Flush())
 	d.mu.Unlock()
 	d.takeStock(time.Now())
 	d.box.flush()
 	if err != nil {
-		d.log.Error("baseline is not saved", "err", err)
+		d.log.Error("not all is saved", "err", err)
 	}
 }
 

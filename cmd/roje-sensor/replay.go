@@ -36,6 +36,7 @@ func replay() *cobra.Command {
 	f.StringVar(&r.Ledger, "ledger", "", "write each control action as a JSON line to `FILE`")
 	f.StringVar(&r.Coverage, "coverage", "", "write the account of packets and bytes as JSON lines to `FILE`")
 	f.StringVar(&r.Assets, "assets", "", "write each host as a JSON line to `FILE`")
+	f.StringVar(&r.Evidence, "evidence", "", "keep the frames that alerts stand on in `DIR`")
 	f.StringVar(&r.State, "state", "", "`DIR` of the baseline")
 	f.BoolVar(&r.Propose, "propose", false, "in the phase learn: approve nothing; baseline propose shows what was learned")
 	f.StringVar(&phase, "phase", "enforce", "learn, enforce or off")

@@ -124,25 +124,34 @@ func Verify(path string) (*Seal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("evidence: %w", err)
 	}
+	seal, err := check(file)
+	if err != nil {
+		return nil, fmt.Errorf("evidence %s: %w", path, err)
+	}
+	return seal, nil
+}
+
+// check is Verify of what a file holds.
+func check(file []byte) (*Seal, error) {
 	size := len(closing(make([]byte, ed25519.PublicKeySize), make([]byte, ed25519.SignatureSize)))
 	cut := len(file) - size
 	if cut < 0 {
-		return nil, fmt.Errorf("evidence %s: %w: it is too short for a signature", path, ErrFalse)
+		return nil, fmt.Errorf("%w: it is too short for a signature", ErrFalse)
 	}
 	last := string(file[cut:])
 	at := strings.Index(last, signed)
 	words := strings.Fields(strings.TrimRight(last[max(at, 0):min(size-4, max(at, 0)+200)], "\x00"))
 	if at < 0 || len(words) < 3 {
-		return nil, fmt.Errorf("evidence %s: %w: it does not end in a signature", path, ErrFalse)
+		return nil, fmt.Errorf("%w: it does not end in a signature", ErrFalse)
 	}
 	public, err1 := base64.StdEncoding.DecodeString(words[1])
 	signature, err2 := base64.StdEncoding.DecodeString(words[2][:min(len(words[2]), 88)])
 	if err1 != nil || err2 != nil || len(public) != ed25519.PublicKeySize || last != string(closing(public, signature)) {
-		return nil, fmt.Errorf("evidence %s: %w: the block of the signature was changed", path, ErrFalse)
+		return nil, fmt.Errorf("%w: the block of the signature was changed", ErrFalse)
 	}
 	sum := sha256.Sum256(file[:cut])
 	if !ed25519.Verify(public, append([]byte(signed), sum[:]...), signature) {
-		return nil, fmt.Errorf("evidence %s: %w: the signature does not belong to the content", path, ErrFalse)
+		return nil, fmt.Errorf("%w: the signature does not belong to the content", ErrFalse)
 	}
 	whole := sha256.Sum256(file)
 	return &Seal{SHA256: hex.EncodeToString(whole[:]), Key: public}, nil

@@ -71,10 +71,25 @@ func NewRing(c Config) *Ring {
 
 // keyOf names the pair of hosts of a frame, whichever of the two sent it.
 func keyOf(p *capture.Packet) uint64 {
+	if b := p.Data; p.Link == linkEthernet && len(b) >= 34 && b[12] == typeIPv4>>8 && b[13] == typeIPv4&0xff {
+		return join(uint64(binary.BigEndian.Uint32(b[26:])), uint64(binary.BigEndian.Uint32(b[30:])))
+	}
 	l := parse(uint16(p.Link), p.Data)
 	src, dst := l.ends(p.Data)
-	a, b := hash(src), hash(dst)
-	return (a+b)*0x9e3779b97f4a7c15 ^ (a ^ b) | 1
+	if l.kind == typeIPv4 || l.kind == typeARP {
+		return join(uint64(binary.BigEndian.Uint32(src)), uint64(binary.BigEndian.Uint32(dst)))
+	}
+	return join(hash(src), hash(dst))
+}
+
+// join makes one key of two hosts, in whichever order.
+func join(a, b uint64) uint64 {
+	if a > b {
+		a, b = b, a
+	}
+	h := (a ^ b<<32 ^ b>>32) * 0x9e3779b97f4a7c15
+	h ^= h >> 29
+	return (h*0xbf58476d1ce4e5b9 ^ h>>31) | 1
 }
 
 // hash is FNV-1a, spread.
