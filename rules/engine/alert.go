@@ -32,7 +32,7 @@ func (g *Engine) alert(r *running, f *finding) *rules.Alert {
 	if m := e.Msg; m != nil {
 		describe(a, m)
 	}
-	a.Incident = g.cases.assign(a.ID, e.At, e.Flow.Client.Addr(), e.Flow.Server.Addr())
+	a.Incident = g.cases.assign(a.ID, a.Severity, e.At, e.Flow.Client.Addr(), e.Flow.Server.Addr())
 	return a
 }
 

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"net/netip"
+
+	"github.com/roje-ot/roje/rules"
 )
 
 const (
@@ -10,11 +12,12 @@ const (
 	maxCases = 4096
 )
 
-// cases gives alerts that share an actor or a victim one incident.
+// cases gives alerts that share an actor or a victim one incident, and those of a storm too.
 type cases struct {
 	index map[netip.Addr]int32
 	table []caseCell
 	lru   list
+	*budget
 }
 
 type caseCell struct {
@@ -24,19 +27,31 @@ type caseCell struct {
 	last     int64
 }
 
-func newCases() *cases { return &cases{index: map[netip.Addr]int32{}, lru: newList()} }
+func newCases() *cases {
+	return &cases{index: map[netip.Addr]int32{}, lru: newList(), budget: newBudget()}
+}
+
+// goesOn tells whether an alert at packet time at belongs to the incident.
+func (e *caseCell) goesOn(at int64) bool {
+	return at-e.last <= caseGap && e.opened-at <= caseGap && at-e.opened <= caseLong
+}
 
 // assign returns the incident of an alert with this id between these hosts: the older of those that are open for them,
-// or a new one.
-func (c *cases) assign(id string, at int64, hosts ...netip.Addr) string {
+// that of a storm, or a new one.
+func (c *cases) assign(id string, severity rules.Severity, at int64, hosts ...netip.Addr) string {
 	found, joined := caseCell{incident: "i" + id, opened: at}, false
 	for _, h := range hosts {
 		i, ok := c.index[h]
 		if !ok {
 			continue
 		}
-		if e := &c.table[i]; at-e.last <= caseGap && e.opened-at <= caseGap && at-e.opened <= caseLong && (!joined || e.opened < found.opened) {
+		if e := &c.table[i]; e.goesOn(at) && (!joined || e.opened < found.opened) {
 			found, joined = *e, true
+		}
+	}
+	if !joined {
+		if of := c.storm(severity, at, hosts); of != nil {
+			found = of.name(id, at)
 		}
 	}
 	for _, h := range hosts {

@@ -27,6 +27,7 @@ type Engine struct {
 	fold   *fold
 	fan    *fan
 	cases  *cases
+	causes causes
 	swept  int64 // packet time of the last look for findings that have ended
 
 	waits  []*running // rules that fire when time has passed
@@ -52,6 +53,7 @@ func New(set []*lang.Rule, o Options) *Engine {
 		}
 		g.run = append(g.run, run)
 	}
+	slices.SortStableFunc(g.waits, func(a, b *running) int { return len(a.State.By) - len(b.State.By) }) // causes before what they explain
 	g.index = newIndex(g.run)
 	g.begin()
 	return g
@@ -60,6 +62,7 @@ func New(set []*lang.Rule, o Options) *Engine {
 // begin forgets all that was judged.
 func (g *Engine) begin() {
 	g.fold, g.fan, g.cases = newFold(), newFan(), newCases()
+	g.causes = causes{}
 	g.swept, g.ticked = 0, 0
 	seed := lang.Hash(maphash.Bytes(maphash.MakeSeed(), []byte("roje")))
 	for _, r := range g.run {

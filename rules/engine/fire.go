@@ -22,6 +22,13 @@ func (g *Engine) fire(r *running) {
 		g.cases.touch(e.At, client, server)
 		return
 	}
+	if r.silence() {
+		if parent, ok := g.above(r, client, server); ok && g.again(parent, netip.Addr{}) {
+			g.cases.touch(e.At, client, server)
+			return
+		}
+		g.explain(r, uint64(key), client, server)
+	}
 	if fans(r) {
 		in, out := fanKey{r.number, server, true}, fanKey{r.number, client, false}
 		nIn, nOut := g.fan.note(in, client, e.At), g.fan.note(out, server, e.At)
@@ -79,6 +86,7 @@ func (g *Engine) open(r *running, key uint64, many []netip.Addr) {
 		g.settle(&closed)
 	}
 	f.rule, f.first, f.last = r, e.At, e.At
+	f.flaps = g.fold.flapping(key, e.At)
 	f.repeat(e.At, e.Frame)
 	if many != nil {
 		f.many = map[netip.Addr]struct{}{}

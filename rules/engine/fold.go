@@ -28,6 +28,7 @@ type finding struct {
 	tailN    int
 	many     map[netip.Addr]struct{} // of a fan: the clients or servers that it stands for
 	open     bool
+	flaps    bool // it comes and goes, and is held open longer
 }
 
 // A fold is the table of open findings.
@@ -36,9 +37,39 @@ type fold struct {
 	table []finding
 	lru   list
 	free  []int32
+	flaps map[uint64]flap
 }
 
-func newFold() *fold { return &fold{index: map[uint64]int32{}, lru: newList()} }
+func newFold() *fold {
+	return &fold{index: map[uint64]int32{}, lru: newList(), flaps: map[uint64]flap{}}
+}
+
+// A finding that comes and goes is held open, so that its coming and going is one alert.
+const (
+	flapTimes  = 3          // it was opened so often
+	flapWithin = 3600 * 1e9 // in this time
+	flapHold   = 3600 * 1e9 // and is held open so long after its last repeat
+)
+
+// A flap counts how often a finding was opened since a packet time.
+type flap struct {
+	since int64
+	times int
+}
+
+// flapping counts an opening of key and tells whether that is once too often.
+func (f *fold) flapping(key uint64, at int64) bool {
+	n := f.flaps[key]
+	if d := at - n.since; n.times == 0 || d > flapWithin || d < -flapWithin {
+		n = flap{since: at}
+	}
+	n.times++
+	if len(f.flaps) >= maxFindings {
+		clear(f.flaps) // a flood of findings; what flaps is soon counted again
+	}
+	f.flaps[key] = n
+	return n.times >= flapTimes
+}
 
 // get returns the open finding of key, or nil.
 func (f *fold) get(key uint64) *finding {
@@ -104,7 +135,11 @@ func (f *fold) all() []*finding {
 // ended tells whether a repeat at packet time at would be a new finding. Time that jumps far back, as between capture
 // files, ends findings too.
 func (f *finding) ended(at int64) bool {
-	return at-f.last > f.rule.Quiet || f.first-at > f.rule.Quiet || at-f.first > ongoing
+	quiet := f.rule.Quiet
+	if f.flaps {
+		quiet = max(quiet, flapHold)
+	}
+	return at-f.last > quiet || f.first-at > quiet || at-f.first > ongoing
 }
 
 // repeat counts one more event.
