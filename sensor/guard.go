@@ -63,6 +63,9 @@ func (l *passivity) guard(p *port, may able, log *slog.Logger) (closers []func()
 		var n *passive.NFT
 		if n, l.nftErr = passive.DropNFT(p.name); l.nftErr == nil {
 			p.nft = n
+			if n.Silent != nil {
+				log.Warn("attempts to send will not be counted", "interface", p.name, "err", n.Silent)
+			}
 			closers = append(closers, l.unlessSealed(n.Close))
 		}
 	}
@@ -75,8 +78,9 @@ func (l *passivity) guard(p *port, may able, log *slog.Logger) (closers []func()
 	return closers
 }
 
-// unlessSealed leaves a layer in place where the process can no longer remove it: the port then stays shut after the
-// sensor has ended, until it is started again or somebody with the right opens it.
+// unlessSealed leaves a layer in place where the process can no longer remove it: the settings, a clsact filter and the
+// nftables chain stay after the sensor has ended, until it is started again or somebody with the right removes them. A
+// TCX program ends with the process.
 func (l *passivity) unlessSealed(closing func() error) func() error {
 	return func() error {
 		if l.sealed {
