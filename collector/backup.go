@@ -32,11 +32,13 @@ func passing(name string) bool {
 }
 
 // Backup copies everything of the data folder to the new folder out, while a collector may use it. out holds the keys
-// of the certificate authority: nobody else may read it (0700).
+// of the certificate authority: nobody else may read it (0700). The store is a file in it, even if it is a database now.
 func Backup(ctx context.Context, data, out string) (err error) {
-	if _, err := os.Stat(filepath.Join(data, sqlite.FileName)); err != nil {
-		return fmt.Errorf("%s holds no collector's data", data)
+	db, _, serving, err := OpenStore(ctx, data)
+	if err != nil {
+		return err
 	}
+	defer db.Close()
 	if err := os.Mkdir(out, 0o700); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return fmt.Errorf("%s exists; a backup goes to a new folder", out)
@@ -48,11 +50,6 @@ func Backup(ctx context.Context, data, out string) (err error) {
 			err = errors.Join(err, os.RemoveAll(out)) // half a backup is none
 		}
 	}()
-	db, err := sqlite.Open(data)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
 	if err := db.Backup(ctx, filepath.Join(out, sqlite.FileName)); err != nil {
 		return err
 	}
@@ -64,7 +61,11 @@ func Backup(ctx context.Context, data, out string) (err error) {
 	if err := shelf.Backup(ctx, filepath.Join(out, shelfName)); err != nil {
 		return err
 	}
-	return copyFolder(data, out, passing)
+	if err := copyFolder(data, out, passing); err != nil || serving.Store == "" {
+		return err
+	}
+	serving.Store = "" // what is restored has the store in its folder; 'roje-collector migrate' takes it to a database
+	return serving.write(out)
 }
 
 // Restore makes the data folder, which must be empty or not exist, from a backup.

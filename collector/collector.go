@@ -19,7 +19,6 @@ import (
 	"github.com/roje-ot/roje/collector/pki"
 	"github.com/roje-ot/roje/collector/share"
 	"github.com/roje-ot/roje/collector/store"
-	"github.com/roje-ot/roje/collector/store/sqlite"
 )
 
 // Started is what a collector says once it listens.
@@ -47,18 +46,21 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 		return err
 	}
 	defer lock.Close()
+	served, err := ReadServing(cfg.Data)
+	if err != nil {
+		return err
+	}
 	if cfg.Operator == "" {
-		served, err := ReadServing(cfg.Data)
-		if err != nil {
-			return err
-		}
 		cfg.Operator = served.Operator
+	}
+	if cfg.Store == "" {
+		cfg.Store = served.Store
 	}
 	scope, err := store.For(cfg.Operator)
 	if err != nil {
 		return err
 	}
-	db, err := sqlite.Open(cfg.Data)
+	db, err := openStore(ctx, cfg.Data, cfg.Store)
 	if err != nil {
 		return err
 	}
@@ -115,7 +117,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 	sensors := ingest.Server(intake, hosts...)
 	sensors.Handler = refused.Sensors(sensors.Handler)
 
-	if err := (Serving{cfg.Operator, front.Addr().String(), info.Ingest}).write(cfg.Data); err != nil {
+	if err := (Serving{cfg.Operator, front.Addr().String(), info.Ingest, cfg.Store}).write(cfg.Data); err != nil {
 		return err
 	}
 
@@ -123,7 +125,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 	defer keep(context.WithoutCancel(ctx), &keeper)()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { metrics.Follow(ctx, changes); return nil })
-	group.Go(func() error { prune(ctx, db, now, log); return nil })
+	group.Go(func() error { prune(ctx, db, scope, cfg.Keep, now, log); return nil })
 	group.Go(func() error { return serve(web, front) })
 	group.Go(func() error { return serve(sensors, gate) })
 	group.Go(func() error {
@@ -230,13 +232,18 @@ func shutdown(servers ...*http.Server) error {
 	return errors.Join(errs...)
 }
 
-// prune forgets ended sessions, once an hour.
-func prune(ctx context.Context, db store.Store, now func() time.Time, log *slog.Logger) {
+// prune forgets ended sessions and what is too old to be kept, once an hour.
+func prune(ctx context.Context, db store.Store, scope store.Scope, keep Keep, now func() time.Time, log *slog.Logger) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
 		if err := db.Sessions(now).Prune(); err != nil {
 			log.Error("prune sessions", "err", err)
+		}
+		if gone, err := db.Forget(ctx, scope, keep.cutoff(now())); err != nil && ctx.Err() == nil {
+			log.Error("forget what is old", "err", err)
+		} else if gone != (store.Forgotten{}) {
+			log.Info("forgot what is old", "alerts", gone.Alerts, "records", gone.Records, "envelopes", gone.Envelopes)
 		}
 		select {
 		case <-ctx.Done():

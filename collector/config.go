@@ -6,7 +6,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"time"
 
+	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/collector/store/postgres"
 	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/rules/strict"
 )
@@ -15,6 +18,12 @@ import (
 type Config struct {
 	// Data is the folder that holds everything: store, keys, what was shared. It is made if it does not exist.
 	Data string `yaml:"data"`
+	// Store is where alerts, sensors and users are kept: "" is a file in Data, postgres://... a database, which several
+	// collectors may share; Data holds the rest. The URL's password may be left out of it and put in ~/.pgpass or
+	// PGPASSWORD. It is kept in Data, as Operator is.
+	Store string `yaml:"store"`
+	// Keep is for how long things are kept; zero is for ever. Alerts that are held or released stay.
+	Keep Keep `yaml:"keep"`
 	// Operator is whose network is watched; its name is what a CERT sees. It is kept in Data:
 	// a later start need not say it again. "" at the first start is "default".
 	Operator string `yaml:"operator"`
@@ -22,6 +31,26 @@ type Config struct {
 	Console Listen `yaml:"console"`
 	// Ingest is where sensors come in, by default 127.0.0.1:8471; always over TLS.
 	Ingest Listen `yaml:"ingest"`
+}
+
+// Keep is for how long things are kept, such as 8760h; zero is for ever.
+type Keep struct {
+	Alerts    time.Duration `yaml:"alerts"`    // since a sensor last spoke of it
+	Records   time.Duration `yaml:"records"`   // since they were received
+	Envelopes time.Duration `yaml:"envelopes"` // hashes of deliveries: for so long a fork of a spool is told from a replay
+}
+
+// cutoff is what is forgotten at a time.
+func (k Keep) cutoff(now time.Time) (c store.Cutoff) {
+	for _, f := range []struct {
+		age  time.Duration
+		into *time.Time
+	}{{k.Alerts, &c.Alerts}, {k.Records, &c.Records}, {k.Envelopes, &c.Envelopes}} {
+		if f.age > 0 {
+			*f.into = now.Add(-f.age)
+		}
+	}
+	return c
 }
 
 // Listen is a listener.
@@ -41,6 +70,9 @@ const (
 	DefaultConsole  = "127.0.0.1:8470"
 	DefaultIngest   = "127.0.0.1:8471"
 )
+
+// leastKeep is below what nothing may be set to be forgotten: a slip of the unit would cost the evidence of the night.
+const leastKeep = 24 * time.Hour
 
 // ReadConfig reads a YAML file. A key it does not know is an error with a hint. A relative Data is taken from the
 // file's folder.
@@ -71,6 +103,17 @@ func (c *Config) complete() error {
 	if c.Operator != "" {
 		if err := batch.CheckName("an operator", c.Operator); err != nil {
 			errs = append(errs, err)
+		}
+	}
+	if c.Store != "" && !postgres.IsURL(c.Store) {
+		wrong("store %q is not postgres://...; leave it out to keep everything in the data folder", c.Store)
+	}
+	for _, k := range []struct {
+		what string
+		age  time.Duration
+	}{{"alerts", c.Keep.Alerts}, {"records", c.Keep.Records}, {"envelopes", c.Keep.Envelopes}} {
+		if k.age < 0 || k.age > 0 && k.age < leastKeep {
+			wrong("keep: %s: %v is below %v", k.what, k.age, leastKeep)
 		}
 	}
 	for _, l := range []struct {

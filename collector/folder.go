@@ -21,8 +21,9 @@ const (
 // Serving is what a collector last served, kept in its data folder for the commands that work beside it.
 type Serving struct {
 	Operator string `json:"operator"`
-	Console  string `json:"console"` // address of the listener
-	Ingest   string `json:"ingest"`  // what sensors connect to, host:port
+	Console  string `json:"console"`         // address of the listener
+	Ingest   string `json:"ingest"`          // what sensors connect to, host:port
+	Store    string `json:"store,omitempty"` // URL of the database, "" for the file in the folder
 }
 
 // makeFolder makes the data folder (0700) and says plainly if it cannot be written.

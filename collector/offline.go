@@ -11,7 +11,6 @@ import (
 
 	"github.com/roje-ot/roje/collector/pki"
 	"github.com/roje-ot/roje/collector/store"
-	"github.com/roje-ot/roje/collector/store/sqlite"
 	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/rules/batch/join"
 )
@@ -31,7 +30,7 @@ func EnrolOffline(ctx context.Context, data string, ask join.Ask, site, who stri
 	if err != nil {
 		return join.Bundle{}, err
 	}
-	db, err := sqlite.Open(data)
+	db, err := openStore(ctx, data, serving.Store)
 	if err != nil {
 		return join.Bundle{}, err
 	}

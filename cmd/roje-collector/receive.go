@@ -7,8 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -18,7 +16,6 @@ import (
 	"github.com/roje-ot/roje/collector"
 	"github.com/roje-ot/roje/collector/receive"
 	"github.com/roje-ot/roje/collector/store"
-	"github.com/roje-ot/roje/collector/store/sqlite"
 )
 
 func receiveCommand() *cobra.Command {
@@ -73,19 +70,8 @@ it over with 'roje-sensor export' and --files.`,
 }
 
 // openStore opens the store of a collector that has served, and the scope of its operator.
-func openStore(data string) (*sqlite.DB, store.Scope, error) {
-	if _, err := os.Stat(filepath.Join(data, sqlite.FileName)); err != nil {
-		return nil, store.Scope{}, fmt.Errorf("%s holds no collector's data; start one with 'roje-collector serve --data %s'", data, data)
-	}
-	serving, err := collector.ReadServing(data)
-	if err != nil {
-		return nil, store.Scope{}, err
-	}
-	scope, err := store.For(serving.Operator)
-	if err != nil {
-		return nil, store.Scope{}, err
-	}
-	db, err := sqlite.Open(data)
+func openStore(data string) (store.Store, store.Scope, error) {
+	db, scope, _, err := collector.OpenStore(context.Background(), data)
 	return db, scope, err
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 func serveCommand() *cobra.Command {
-	var file, data, operator, console, ingest, level string
+	var file, data, operator, console, ingest, database, level string
 	cmd := &cobra.Command{
 		Use:   "serve (--config FILE | --data DIR)",
 		Short: "run the collector",
@@ -32,7 +32,7 @@ one-time password is printed once.`,
 			for _, flag := range []struct {
 				value string
 				into  *string
-			}{{data, &cfg.Data}, {operator, &cfg.Operator}, {console, &cfg.Console.Address}, {ingest, &cfg.Ingest.Address}} {
+			}{{data, &cfg.Data}, {operator, &cfg.Operator}, {console, &cfg.Console.Address}, {ingest, &cfg.Ingest.Address}, {database, &cfg.Store}} {
 				if flag.value != "" {
 					*flag.into = flag.value
 				}
@@ -58,6 +58,7 @@ one-time password is printed once.`,
 	f.StringVar(&operator, "operator", "", "whose network is watched (default \"default\")")
 	f.StringVar(&console, "console", "", "address of console, API and TAXII (default "+collector.DefaultConsole+")")
 	f.StringVar(&ingest, "ingest", "", "address where sensors come in (default "+collector.DefaultIngest+")")
+	f.StringVar(&database, "store", "", "postgres:// URL of the database to keep alerts, sensors and users in (default: a file in the data folder)")
 	f.StringVar(&level, "log", "info", "least level that is logged to stderr: debug, info, warn, error")
 	return cmd
 }

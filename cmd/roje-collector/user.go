@@ -4,8 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -15,28 +13,10 @@ import (
 	"github.com/roje-ot/roje/collector"
 	"github.com/roje-ot/roje/collector/account"
 	"github.com/roje-ot/roje/collector/store"
-	"github.com/roje-ot/roje/collector/store/sqlite"
 )
 
 // who is what the record says of acts done by these commands.
 const who = "command line"
-
-// open opens the store of a data folder that is there, beside a running collector or without one.
-func open(data string) (*sqlite.DB, store.Scope, collector.Serving, error) {
-	if _, err := os.Stat(filepath.Join(data, sqlite.FileName)); err != nil {
-		return nil, store.Scope{}, collector.Serving{}, fmt.Errorf("%s holds no collector's data; start one with 'roje-collector serve --data %s'", data, data)
-	}
-	serving, err := collector.ReadServing(data)
-	if err != nil {
-		return nil, store.Scope{}, serving, err
-	}
-	scope, err := store.For(serving.Operator)
-	if err != nil {
-		return nil, scope, serving, err
-	}
-	db, err := sqlite.Open(data)
-	return db, scope, serving, err
-}
 
 func userCommand() *cobra.Command {
 	cmd := &cobra.Command{
@@ -80,7 +60,7 @@ func userAdd(data *string) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		db, scope, _, err := open(*data)
+		db, scope, _, err := collector.OpenStore(cmd.Context(), *data)
 		if err != nil {
 			return err
 		}
@@ -98,7 +78,7 @@ func userAdd(data *string) *cobra.Command {
 	return cmd
 }
 
-func setPassword(cmd *cobra.Command, db *sqlite.DB, scope store.Scope, name, password string) error {
+func setPassword(cmd *cobra.Command, db store.Store, scope store.Scope, name, password string) error {
 	u, err := db.GetUser(cmd.Context(), scope, name)
 	if err != nil {
 		return fmt.Errorf("user %s: %w", name, err)
@@ -118,7 +98,7 @@ func userPassword(data *string) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		db, scope, _, err := open(*data)
+		db, scope, _, err := collector.OpenStore(cmd.Context(), *data)
 		if err != nil {
 			return err
 		}
@@ -148,7 +128,7 @@ func userDisable(data *string, disabled bool) *cobra.Command {
 	return &cobra.Command{
 		Use: name, Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			db, scope, _, err := open(*data)
+			db, scope, _, err := collector.OpenStore(cmd.Context(), *data)
 			if err != nil {
 				return err
 			}
@@ -167,7 +147,7 @@ func userList(data *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "list the users", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			db, scope, _, err := open(*data)
+			db, scope, _, err := collector.OpenStore(cmd.Context(), *data)
 			if err != nil {
 				return err
 			}

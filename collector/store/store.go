@@ -17,6 +17,7 @@ type Store interface {
 	Fleet
 	Users
 	Keeping
+	Chronicle
 
 	// Sessions is where the console keeps its sign-ins; now is its clock, as an ended session is not found.
 	Sessions(now func() time.Time) Sessions
