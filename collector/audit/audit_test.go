@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -429,7 +430,7 @@ func TestKeeperSigns(t *testing.T) {
 			if got := l.Latest().Size; got != c.signed {
 				t.Errorf("after %v: %d entries are signed, want %d", c.at, got, c.signed)
 			}
-			acts.n += int64(c.tell)
+			acts.n.Add(int64(c.tell))
 		}
 		stop()
 		<-ended
@@ -440,10 +441,10 @@ func TestKeeperSigns(t *testing.T) {
 }
 
 // told is a chronicle of n acts.
-type told struct{ n int64 }
+type told struct{ n atomic.Int64 }
 
 func (a *told) ActsAfter(_ context.Context, _ store.Scope, n int64, _ int) (acts []store.NumberedAct, err error) {
-	for ; n < a.n; n++ {
+	for ; n < a.n.Load(); n++ {
 		acts = append(acts, store.NumberedAct{N: n + 1, Act: store.Act{At: start, Who: "ann", What: "user"}})
 	}
 	return acts, nil
