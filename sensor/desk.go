@@ -14,7 +14,8 @@ func (d *daemon) openEvidence() (func() error, error) {
 	if d.cfg.Evidence == "" {
 		return nil, nil
 	}
-	o := evidence.Options{Dir: d.cfg.Evidence, Ready: func(a *rules.Alert) { d.box.alert(a) }}
+	o := evidence.Options{Dir: d.cfg.Evidence, Ready: func(a *rules.Alert) { d.box.alert(a) },
+		Failed: func(err error) { d.log.Error("evidence is not kept", "err", err) }}
 	if d.identity != nil {
 		o.Key = d.identity.Key
 	}

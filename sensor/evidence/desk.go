@@ -27,6 +27,8 @@ type Options struct {
 	Budget int64         // bytes of all files; the oldest go. 0 means 1 GiB
 	// Ready takes an alert, as it was said last, whose Evidence now is there, on the goroutine that called the Desk.
 	Ready func(*rules.Alert)
+	// Failed hears at once why the evidence of an alert could not be written; Flush returns the first reason. May be nil.
+	Failed func(error)
 }
 
 // mostCases is how many alerts can wait for what follows them.
@@ -163,8 +165,15 @@ func (d *Desk) Flush() error {
 // write makes the file of an alert.
 func (d *Desk) write(f *file) {
 	err := d.store(f)
-	if err != nil && d.failed == nil {
-		d.failed = fmt.Errorf("evidence of alert %s: %w", f.alert.ID, err)
+	if err == nil {
+		return
+	}
+	err = fmt.Errorf("evidence of alert %s: %w", f.alert.ID, err)
+	if d.failed == nil {
+		d.failed = err
+	}
+	if d.o.Failed != nil {
+		d.o.Failed(err)
 	}
 }
 

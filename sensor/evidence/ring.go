@@ -51,6 +51,7 @@ type pair struct {
 type tier struct {
 	buf  []byte
 	head uint64
+	at   int // head modulo len(buf)
 }
 
 // NewRing makes an empty ring.
@@ -137,15 +138,14 @@ func (r *Ring) entry(key uint64) *pair {
 // put appends a frame and returns 1 + its place; frames too long for the tier are left out.
 func (t *tier) put(key, previous, num uint64, p *capture.Packet) uint64 {
 	n := header + len(p.Data)
-	size := uint64(len(t.buf))
-	if uint64(n) > size/4 {
+	if n > len(t.buf)/4 {
 		return previous
 	}
-	if at := t.head % size; at+uint64(n) > size {
-		t.head += size - at
+	if rest := len(t.buf) - t.at; n > rest {
+		t.head, t.at = t.head+uint64(rest), 0
 	}
 	place := t.head
-	b := t.buf[place%size:]
+	b := t.buf[t.at : t.at+n]
 	le := binary.LittleEndian
 	le.PutUint64(b, key)
 	le.PutUint64(b[8:], previous)
@@ -160,7 +160,7 @@ func (t *tier) put(key, previous, num uint64, p *capture.Packet) uint64 {
 	}
 	le.PutUint16(b[42:], vlan)
 	copy(b[header:], p.Data)
-	t.head += uint64(n)
+	t.head, t.at = t.head+uint64(n), t.at+n
 	return place + 1
 }
 
