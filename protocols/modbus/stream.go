@@ -23,10 +23,19 @@ type stream struct {
 	trusted bool    // b begins at the end of a frame
 	fresh   bool    // b begins where the connection, or what is seen of it, begins, or bytes were lost
 	resumes bool    // bytes were lost
-	open    []int32 // places at the front of b, in order, where a frame may begin for all that is known
+	open    []place // places at the front of b, in order, where a frame may begin for all that is known
 	seen    int     // so many bytes at the front of b have been judged before, and no RTU frame ends in them
 	hopes   bool    // unless this is set: then one does, but what follows it is not decided
 }
+
+// A place is an offset in b, and a bit for each framing that a frame which begins there may have. A framing that was
+// refuted stays so: verdicts are reached at a certain byte.
+type place struct {
+	at      int32
+	framing uint8
+}
+
+const everyFraming = 1<<rtu | 1<<mbap | 1<<ascii
 
 // restart forgets all but the room of s.
 func (s *stream) restart(f stream) {
@@ -100,10 +109,10 @@ func (d *decoder) scan(s *stream, b []byte, last bool) (skip, n int) {
 	}
 	best, at, kind := verdict{end: len(b) + 1}, 0, unframed
 	kept := s.open[:0]
-	try := func(i int) {
-		alive := false
+	try := func(i int, framings uint8) {
+		alive := uint8(0)
 		for _, f := range inOrder {
-			if d.framing == mbap && f != mbap {
+			if framings&(1<<f) == 0 || d.framing == mbap && f != mbap {
 				continue
 			}
 			switch v := d.try(s, b, i, f, last); v.state {
@@ -112,18 +121,18 @@ func (d *decoder) scan(s *stream, b []byte, last bool) (skip, n int) {
 					best, at, kind = v, i, f
 				}
 			case pending:
-				alive = true
+				alive |= 1 << f
 			}
 		}
-		if alive {
-			kept = append(kept, int32(i))
+		if alive != 0 {
+			kept = append(kept, place{at: int32(i), framing: alive})
 		}
 	}
-	for _, i := range s.open {
-		try(int(i))
+	for _, p := range s.open {
+		try(int(p.at), p.framing)
 	}
 	for i := s.seen; i < len(b) && i < best.end; i++ {
-		try(i)
+		try(i, everyFraming)
 	}
 	s.open = kept
 	if best.state == yes {
@@ -133,10 +142,10 @@ func (d *decoder) scan(s *stream, b []byte, last bool) (skip, n int) {
 	}
 	skip = len(b)
 	if len(kept) > 0 {
-		skip = int(kept[0])
+		skip = int(kept[0].at)
 	}
 	for i := range kept {
-		kept[i] -= int32(skip)
+		kept[i].at -= int32(skip)
 	}
 	s.seen = len(b) - skip
 	s.fresh = s.fresh && skip == 0
