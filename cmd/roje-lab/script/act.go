@@ -59,7 +59,7 @@ func (s *Stage) Performed() []Performed {
 
 // Acts is every act there is.
 var Acts = func() (all []Act) {
-	for _, list := range [][]Act{actsModbus, actsDNP3, actsIEC104, actsLAN} {
+	for _, list := range [][]Act{actsModbus, actsDNP3, actsIEC104, actsLAN, actsPose} {
 		all = append(all, list...)
 	}
 	return all
