@@ -29,7 +29,7 @@ type stream struct {
 }
 
 // A place is an offset in b, and a bit for each framing that a frame which begins there may have. A framing that was
-// refuted stays so: verdicts are reached at a certain byte.
+// refuted stays so, save at the front of what is seen: verdicts are reached at a certain byte.
 type place struct {
 	at      int32
 	framing uint8
@@ -125,6 +125,9 @@ func (d *decoder) scan(s *stream, b []byte, last bool) (skip, n int) {
 			}
 		}
 		if alive != 0 {
+			if i == 0 && s.fresh {
+				alive = everyFraming // there the framings wait for one another
+			}
 			kept = append(kept, place{at: int32(i), framing: alive})
 		}
 	}
