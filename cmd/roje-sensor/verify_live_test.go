@@ -25,12 +25,24 @@ import (
 	"github.com/roje-ot/roje/testdata/need"
 )
 
+// workplace is where the program is built; TestMain removes it.
+var workplace string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if workplace != "" {
+		os.RemoveAll(workplace)
+	}
+	os.Exit(code)
+}
+
 // built is the program, built once for all tests of this file.
 var built = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "roje-sensor")
 	if err != nil {
 		return "", err
 	}
+	workplace = dir
 	path := filepath.Join(dir, "roje-sensor")
 	cmd := exec.Command("go", "build", "-o", path, ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
