@@ -49,7 +49,7 @@ func (b *Baseline) Decide(c Choice) Decision {
 			d.Left++
 		}
 	})
-	slices.SortFunc(d.Held, func(x, y *Item) int { return cmp.Compare(x.Key(), y.Key()) })
+	d.Held = sorted(d.Held)
 	b.grant(chosen, parts, c)
 	b.version(c.Who, c.Why, c.At)
 	return d
@@ -119,6 +119,7 @@ func (b *Baseline) mergeSpans(key spanKey, s *spans, r ranges, who string, when 
 	left := s.pending.without(s.approved)
 	s.pending = left
 	if len(left) == 0 {
+		b.runs -= len(s.runs)
 		s.fresh, s.runs = mark{}, nil
 		return
 	}
@@ -126,6 +127,7 @@ func (b *Baseline) mergeSpans(key spanKey, s *spans, r ranges, who string, when 
 	for run := range s.runs {
 		if s.approved.has(run.lo, run.hi) {
 			delete(s.runs, run)
+			b.runs--
 		}
 	}
 }

@@ -30,6 +30,7 @@ type Baseline struct {
 	protos  []string // by the number in linkKey
 	numbers uint32   // of hosts given out
 	knows   bool     // something is approved
+	runs    int      // of all sets of pending points
 	gone    []string // keys to delete from the file
 
 	versions []Version

@@ -14,7 +14,16 @@ import (
 func (b *Baseline) Items() []*Item {
 	var items []*Item
 	b.each(func(it *Item, _ *mark) { items = append(items, it) })
-	slices.SortFunc(items, func(x, y *Item) int { return cmp.Compare(x.Key(), y.Key()) })
+	return sorted(items)
+}
+
+// sorted sorts items by key, and makes each key once.
+func sorted(items []*Item) []*Item {
+	keys := make(map[*Item]string, len(items))
+	for _, it := range items {
+		keys[it] = it.Key()
+	}
+	slices.SortFunc(items, func(x, y *Item) int { return cmp.Compare(keys[x], keys[y]) })
 	return items
 }
 
@@ -277,9 +286,11 @@ func (b *Baseline) loadPoints(it *Item) error {
 		it.take(&s.mark)
 	} else {
 		s.pending = r
+		b.runs -= len(s.runs)
 		if s.runs, err = parseRuns(it.Runs, it.Last.UnixNano()); err != nil {
 			return err
 		}
+		b.runs += len(s.runs)
 		it.take(&s.fresh)
 	}
 	return nil

@@ -174,7 +174,7 @@ func (b *Baseline) learnPoints(c *context, e *rules.Event) {
 			return
 		}
 		s.pending.add(lo, hi)
-		s.run(lo, hi, e.At)
+		b.run(s, lo, hi, e.At)
 		s.fresh.see(e.At, "")
 	})
 }

@@ -18,7 +18,8 @@ const (
 	maxSpanSets = 16384
 	maxTargets  = 50000
 	maxRuns     = 1024 // of a set of points
-	maxMACs     = 8    // of a host
+	maxAllRuns  = 65536
+	maxMACs     = 8 // of a host
 )
 
 // A host is one address.

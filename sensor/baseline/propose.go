@@ -52,7 +52,7 @@ func (b *Baseline) Propose() []*Group {
 	})
 	var all []*Group
 	for _, g := range groups {
-		slices.SortFunc(g.Items, func(x, y *Item) int { return cmp.Compare(x.Key(), y.Key()) })
+		g.Items = sorted(g.Items)
 		all = append(all, g)
 	}
 	slices.SortFunc(all, func(x, y *Group) int {

@@ -10,13 +10,14 @@ import (
 )
 
 // run notes one sighting of a run of pending points. Where there are too many runs, further ones have no support.
-func (s *spans) run(lo, hi uint32, at int64) {
+func (b *Baseline) run(s *spans, lo, hi uint32, at int64) {
 	key := span{lo, hi}
 	r := s.runs[key]
 	if r == nil {
-		if len(s.runs) >= maxRuns {
+		if len(s.runs) >= maxRuns || b.runs >= maxAllRuns {
 			return
 		}
+		b.runs++
 		if s.runs == nil {
 			s.runs = map[span]*support{}
 		}

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -146,17 +148,44 @@ func (b *Baseline) readAll() error {
 		if err := b.readVersions(tx); err != nil {
 			return err
 		}
-		return items.ForEach(func(key, value []byte) error {
-			var it Item
-			if err := json.Unmarshal(value, &it); err != nil {
-				return &brokenError{fmt.Errorf("item %q: %w", key, err)}
-			}
-			if err := b.load(&it); err != nil {
-				return &brokenError{fmt.Errorf("item %q: %w", key, err)}
-			}
-			return nil
-		})
+		return b.readItems(items)
 	})
+}
+
+// readItems loads the items of a bucket. Most of the work is their JSON, which all cores share.
+func (b *Baseline) readItems(bucket *bbolt.Bucket) error {
+	var texts [][]byte // the keys and the values, valid as long as the transaction
+	if err := bucket.ForEach(func(key, value []byte) error { texts = append(texts, key, value); return nil }); err != nil {
+		return err
+	}
+	items := make([]Item, len(texts)/2)
+	errs := make([]error, runtime.GOMAXPROCS(0))
+	share := (len(items) + len(errs) - 1) / len(errs)
+	var work sync.WaitGroup
+	for n := range errs {
+		work.Go(func() {
+			errs[n] = guarded(func() error {
+				for i := n * share; i < min((n+1)*share, len(items)); i++ {
+					if err := json.Unmarshal(texts[2*i+1], &items[i]); err != nil {
+						return &brokenError{fmt.Errorf("item %q: %w", texts[2*i], err)}
+					}
+				}
+				return nil
+			})
+		})
+	}
+	work.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	for i := range items {
+		if err := b.load(&items[i]); err != nil {
+			return &brokenError{fmt.Errorf("item %q: %w", texts[2*i], err)}
+		}
+	}
+	return nil
 }
 
 // Flush writes what has changed in one transaction. A crash loses what was learned since the last Flush.
