@@ -22,7 +22,7 @@ type rate struct {
 
 const (
 	rateMemory = 100 // windows over which the mean forgets
-	rateSlack  = 0.5 // spreads above the mean that are no excess
+	rateSlack  = 1   // spreads above the mean that are no excess
 	ratePause  = 60  // windows without an event after which counting begins anew
 )
 
