@@ -27,14 +27,18 @@ type ShadowReport struct {
 // Shadow judges captures that were not learned from as if the given classes of what waits in the state folder were
 // approved. It changes nothing there.
 func Shadow(ctx context.Context, state string, captures []string, classes []baseline.Class, warn io.Writer) (*ShadowReport, error) {
+	return report(ctx, Replaying{Captures: captures, State: state, Phase: rules.Enforce, Shadow: classes, Warn: warn})
+}
+
+// report replays as r says and gathers what that raises.
+func report(ctx context.Context, r Replaying) (*ShadowReport, error) {
 	dir, err := os.MkdirTemp("", "roje-shadow-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	r := Replaying{Captures: captures, Alerts: filepath.Join(dir, "alerts"), State: state,
-		Phase: rules.Enforce, Shadow: classes, Warn: warn}
 	var span span
+	r.Alerts = filepath.Join(dir, "alerts")
 	r.seen = span.take
 	if err := Replay(ctx, r); err != nil {
 		return nil, err

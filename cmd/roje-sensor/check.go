@@ -32,7 +32,8 @@ func check() *cobra.Command {
 
 func rulesCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "rules", Short: "Work with detection rules", Args: needs(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error { return usageError{errors.New("name a command: test")} }}
+		RunE: func(*cobra.Command, []string) error { return usageError{errors.New("name a command: test, backtest")} }}
+	cmd.AddCommand(backtest())
 	cmd.AddCommand(&cobra.Command{
 		Use: "test [DIR]", Short: "Run the tests embedded in the shipped rules, or in those of DIR as well", Args: needs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
