@@ -71,6 +71,10 @@ func TestNoAllocation(t *testing.T) {
 	bodies := append(generated(t, 100),
 		"when: {proto: toy}\n  state: {by: [client, server, name], window: 60s, distinct: station}\n  where: distinct > 50",
 		"when: {proto: toy}\n  state: {by: [server, addr], window: 60s, distinct: point, sequence: [code == 1, code == 200]}\n  where: done",
+		"when: {proto: toy}\n  state: {by: [client, server, code], window: 60s, silence: true, alive: [client, server]}",
+		"when: {proto: toy}\n  state: {by: [client, server], window: 1h, expect: code == 3}\n  where: code == 2",
+		"when: {proto: toy}\n  state: {by: [server], window: 60s, rate: true, prior: code == 1, last: value}\n  where: excess > 1000 or prior and changed and previous > 1e9",
+		"when: {proto: toy}\n  state: {each: true, by: [server, addr], window: 60s, last: content}\n  where: changed and addr == 77777",
 		"when: {proto: toy}\n  state: {by: [client_mac, status, value], window: 10m}\n  where: count > 100000")
 	g := New(load(t, bodies...), Options{Emit: func(a *rules.Alert) { t.Fatalf("fired: %s", a.Title) }})
 	events := traffic()

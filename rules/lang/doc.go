@@ -3,7 +3,7 @@
 // A rule is an envelope with five working parts:
 //
 //	when:    which events it looks at. Only what an index can answer: what, proto, op, code, name, from, fault, ok, outcome
-//	state:   what it remembers, per key and within a window of packet time: count, distinct, sequence
+//	state:   what it remembers, per key and within a window of packet time
 //	where:   a condition over the words of the event, of the baseline and of the state
 //	message: the sentence that it says, with {words}
 //	tests:   events on which it must and must not fire
@@ -25,4 +25,21 @@
 // The parts of a condition joined by `and` at its top that name no word of the state are decided first; only an event
 // for which they hold is counted. So `where: status == "illegal function" and count >= 3` counts refusals.
 // With a sequence the whole condition is decided last, since the steps are events of different kinds.
+//
+// What a state can remember, per key (by) and within a window:
+//
+//	                       how many events: the word count
+//	distinct: WORD         different values: the word distinct; `point` stands for all points of the message
+//	sequence: [C, C, ...]  conditions that hold one after the other: step, done
+//	prior: C               the last event for which C holds, whatever where says: prior, prior_s
+//	last: WORD             the number that WORD was at the event before: previous, changed
+//	rate: true             windows that follow each other: count, windows, usual, spread, most, excess
+//	each: true             asks the rule for each point of a message; addr, kind, value, quality mean that one
+//	only: C                leaves out every event for which C does not hold
+//
+// Two kinds of state wait. Their rules fire when time has passed, on the event that was waited after:
+//
+//	expect: C              an event for which C holds must follow within the window
+//	silence: true          a key that was heard regularly is heard no more for the window and for three of its longest
+//	                       pauses: quiet_s, longest_s, count; alive: [WORDS] asks that others with these values go on
 package lang
