@@ -21,9 +21,12 @@ type chunk struct {
 	info PacketInfo
 }
 
-// A connection is given up as of no protocol after so many packets, or after so many that all protocols refused.
+// A connection is given up as of no protocol after so many packets, if they brought more than a few bytes, or after so
+// many that all protocols refused.
 const (
 	maxChunks  = 16
+	fewBytes   = 128 // no more than two short requests and their responses
+	mostChunks = fewBytes + 1
 	maxRefused = 4
 )
 
@@ -34,9 +37,14 @@ func (t *Table) consider(c *Conn, dir protocols.Dir, b []byte, p *PacketInfo) {
 		return
 	}
 	t.recognise(c, dir, false)
-	if pr := c.probe; c.state == probing && (len(pr.chunks) == maxChunks || pr.refused == maxRefused) {
+	if pr := c.probe; c.state == probing && (pr.full() || pr.refused == maxRefused) {
 		t.giveUpProbe(c)
 	}
+}
+
+// full says whether enough was kept to tell that no protocol is recognised.
+func (pr *probe) full() bool {
+	return len(pr.chunks) >= mostChunks || len(pr.chunks) >= maxChunks && len(pr.bytes[0])+len(pr.bytes[1]) > fewBytes
 }
 
 // reconsider asks again about a connection that was given up: after 16, 32, 64, ... packets.
@@ -75,17 +83,23 @@ func (t *Table) log(c *Conn, dir protocols.Dir, b []byte, p *PacketInfo) bool {
 	if pr == nil {
 		pr = t.newProbe()
 		c.probe = pr
-		t.hold(c, cap(pr.bytes[0])+cap(pr.bytes[1]))
+		t.hold(c, pr.room())
 	}
+	room := pr.room()
 	have := pr.bytes[dir]
 	if len(have) > 0 && len(have)+len(b) > maxProbe {
 		return false
 	}
-	room := cap(have)
 	pr.bytes[dir] = append(have, b...)
-	t.hold(c, cap(pr.bytes[dir])-room)
 	pr.chunks = append(pr.chunks, chunk{dir: dir, from: len(have), to: len(have) + len(b), info: *p})
+	t.hold(c, pr.room()-room)
 	return true
+}
+
+// room is the memory that pr occupies.
+func (pr *probe) room() int {
+	const chunkRoom = 160 // of one chunk, about
+	return cap(pr.bytes[0]) + cap(pr.bytes[1]) + chunkRoom*cap(pr.chunks)
 }
 
 // recognise asks all protocols about what dir has sent, and gives c to the first that says yes.
@@ -159,7 +173,7 @@ func (t *Table) forget(c *Conn) {
 		return
 	}
 	c.probe = nil
-	t.hold(c, -cap(pr.bytes[0])-cap(pr.bytes[1]))
+	t.hold(c, -pr.room())
 	if len(t.probes) == 64 || cap(pr.bytes[0])+cap(pr.bytes[1]) > 4*maxProbe {
 		return
 	}
