@@ -31,11 +31,18 @@ type dnp3Object struct {
 	Count     *int  `json:"count"`
 }
 
+// unseen are the functions whose objects tshark does not look into: FREEZE_AT_TIME and its silent form, STOP_APPLICATION,
+// ASSIGN_CLASS, GET_FILE_INFO, AUTHENTICATE_FILE, ABORT_FILE, AUTHENTICATE_REQ and its silent form, AUTHENTICATE_RESP.
+var unseen = []uint16{11, 12, 18, 22, 28, 29, 30, 32, 33, authenticateResponse}
+
+const authenticateResponse = 131 // of which tshark does not show the indications either
+
+func looked(m *protocols.Message) bool { return !slices.Contains(unseen, m.Code) }
+
 // headers reads one value from each object header.
 func headers(read func(dnp3Object) (int, bool)) reading {
-	const stopApplication, assignClass = 18, 22
 	return func(dst []string, m *protocols.Message) []string {
-		if m.Code == stopApplication || m.Code == assignClass { // tshark looks no further
+		if !looked(m) {
 			return dst
 		}
 		var d struct {
@@ -54,6 +61,9 @@ func headers(read func(dnp3Object) (int, bool)) reading {
 // iin reads one bit of an octet of the internal indications.
 func iin(octet string, n int) reading {
 	return func(dst []string, m *protocols.Message) []string {
+		if m.Code == authenticateResponse {
+			return dst
+		}
 		for _, v := range own(octet)(nil, m) {
 			bits, _ := strconv.Atoi(v)
 			dst = append(dst, strconv.Itoa(bits>>n&1))
@@ -84,7 +94,9 @@ const commonTime = 51 // the group of the common time of occurrence, which relat
 // time since it.
 var relative = variations(2<<8|3, 4<<8|3)
 
-func absolute(m *protocols.Message, _ *protocols.Point) bool { return !has(m, commonTime) && shown(m) }
+func absolute(m *protocols.Message, _ *protocols.Point) bool {
+	return !has(m, commonTime) && shown(m) && looked(m)
+}
 
 // absoluteTimes takes tshark's times of a packet without a common time.
 func absoluteTimes(get func(string) []string) ([]string, bool) {
@@ -190,7 +202,7 @@ var (
 	counterFlags = flagged(20, 21, 22, 23)
 	analogFlags  = flagged(30, 31, 32, 33)
 	setFlags     = flagged(40, 42)
-	integerIn    = variations(30<<8|1, 30<<8|2, 30<<8|3, 30<<8|4, 32<<8|1, 32<<8|2, 32<<8|3, 32<<8|4)
+	integerIn    = variations(30<<8|1, 30<<8|2, 30<<8|3, 30<<8|4, 32<<8|1, 32<<8|2, 32<<8|3, 32<<8|4, 34<<8|1, 34<<8|2)
 	files        = variations(70<<8|3, 70<<8|7)
 	doubleBits   = groups(3, 4)
 )
@@ -279,7 +291,7 @@ var dnp3Header = []column{
 
 var dnp3Points = []column{
 	{field: "dnp3.al.point_index", proto: "dnp3", theirs: indexes, ours: points(func(m *protocols.Message, p *protocols.Point) (string, bool) {
-		return strconv.Itoa(int(p.Addr)), p.Has != 0 && !files(m, p)
+		return strconv.Itoa(int(p.Addr)), p.Has != 0 && !files(m, p) && looked(m)
 	})},
 	{field: "dnp3.al.bit", proto: "dnp3", ours: value(variations(1<<8|1, 10<<8|1, 80<<8|1))},
 	{field: "dnp3.al.2bit", proto: "dnp3", ours: value(variations(3<<8 | 1))},
@@ -318,11 +330,11 @@ var dnp3Files = []column{
 	{field: "dnp3.al.file_name", proto: "dnp3", ours: points(func(m *protocols.Message, p *protocols.Point) (string, bool) {
 		return string(m.Text(p)), p.Has&protocols.HasText != 0 && variations(70<<8|3)(m, p)
 	})},
-	{field: "dnp3.al.file.mode", proto: "dnp3", ours: own("file_mode")},
-	{field: "dnp3.al.file.size", proto: "dnp3", ours: own("file_size", shown)},
-	{field: "dnp3.al.file.maxblock", proto: "dnp3", ours: own("file_block_size")},
-	{field: "dnp3.al.file.reqID", proto: "dnp3", ours: own("file_request")},
-	{field: "dnp3.al.file.handle", proto: "dnp3", ours: own("file_handle")},
-	{field: "dnp3.al.file.blocknum", proto: "dnp3", ours: own("file_block")},
-	{field: "dnp3.al.file.status", proto: "dnp3", ours: own("file_status")},
+	{field: "dnp3.al.file.mode", proto: "dnp3", ours: own("file_mode", looked)},
+	{field: "dnp3.al.file.size", proto: "dnp3", ours: own("file_size", shown, looked)},
+	{field: "dnp3.al.file.maxblock", proto: "dnp3", ours: own("file_block_size", looked)},
+	{field: "dnp3.al.file.reqID", proto: "dnp3", ours: own("file_request", looked)},
+	{field: "dnp3.al.file.handle", proto: "dnp3", ours: own("file_handle", looked)},
+	{field: "dnp3.al.file.blocknum", proto: "dnp3", ours: own("file_block", looked)},
+	{field: "dnp3.al.file.status", proto: "dnp3", ours: own("file_status", looked)},
 }

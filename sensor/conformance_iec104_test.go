@@ -17,7 +17,7 @@ var (
 	singlePoint = types(1, 2, 30)
 	doublePoint = types(3, 4, 31)
 	withQDS     = types(5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 32, 33, 34, 35, 36)
-	withCP56    = types(30, 31, 32, 33, 34, 35, 36, 37, 58, 59, 60, 61, 62, 63, 64, 103, 107)
+	withCP56    = types(30, 31, 32, 33, 34, 35, 36, 37, 58, 59, 60, 61, 62, 63, 64, 103) // and 107, of which tshark shows no elements
 )
 
 // timeFlag reads a flag of the points' time tags.

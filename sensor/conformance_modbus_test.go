@@ -138,7 +138,7 @@ var modbusColumns = []column{
 	{field: "mbtcp.unit_id", proto: "modbus", ours: own("unit")},
 	{field: "modbus.func_code", proto: "modbus", ours: code},
 	{field: "modbus.response_time", proto: "modbus", same: sameSeconds, ours: func(dst []string, m *protocols.Message) []string {
-		if m.Status == 0 && (m.Turn == protocols.Response || m.Turn == protocols.Late) { // tshark has none for exceptions
+		if len(own("exception")(nil, m)) == 0 && (m.Turn == protocols.Response || m.Turn == protocols.Late) { // tshark has none for exceptions
 			dst = append(dst, fmt.Sprintf("%.9f", float64(m.RTT)/1e9))
 		}
 		return dst

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/roje-ot/roje/testdata/need"
@@ -110,13 +109,17 @@ func (f *truthFile) clean() bool {
 // ours says whether any pass found a protocol of ours.
 func (f *truthFile) ours() bool { return len(f.protocols()) > 0 }
 
-// protocols are those of ours of which any pass found a message.
+// protocols are those of ours of which any pass found a frame.
 func (f *truthFile) protocols() map[string]bool {
 	found := map[string]bool{}
-	for _, p := range f.passes() {
-		for kind := range p {
-			proto, _, _ := strings.Cut(kind, " ")
-			found[proto] = true
+	for _, p := range []*pass{&f.pass, f.OutOfOrder, f.NoSequence} {
+		if p == nil {
+			continue
+		}
+		for proto, is := range map[string]bool{"modbus": p.Modbus != nil, "dnp3": p.DNP3 != nil, "iec104": p.IEC104 != nil} {
+			if is {
+				found[proto] = true
+			}
 		}
 	}
 	return found
