@@ -23,6 +23,7 @@ type reader struct {
 	pipeline *Pipeline
 	port     *port    // nil where the source is recorded files
 	delivery delivery // what is left out
+	ticked   int64    // packet time at which the rules that wait were last looked at
 	pace     float64  // packet seconds per second, of recorded files; 0 is as fast as possible
 
 	packets, bytes, messages atomic.Uint64
@@ -43,8 +44,8 @@ func (d *daemon) newReader(name, tier string, source capture.Source) *reader {
 	return r
 }
 
-// packetsPerLock is how many packets are worked on before another reader gets its turn.
-const packetsPerLock = 64
+// publishEvery is how many packets are read between two times that their counts are published.
+const publishEvery = 64
 
 // read runs r until its source ends or ctx does. The lock is held while packets are worked on, not while waiting for
 // them.
@@ -66,6 +67,7 @@ func (d *daemon) read(ctx context.Context, r *reader) error {
 			d.mu.Lock()
 			r.table.Tick(time.Now().UnixNano())
 			d.desk.Tick(time.Now().UnixNano())
+			d.judge.Tick(time.Now().UnixNano())
 			d.mu.Unlock()
 			r.count(true)
 			continue
@@ -81,11 +83,15 @@ func (d *daemon) read(ctx context.Context, r *reader) error {
 			d.mu.Lock()
 			d.desk.Packet(&p)
 			r.table.Packet(&p)
+			if p.At-r.ticked >= int64(time.Second) { // packets may come that are of no protocol of ours
+				r.ticked = p.At
+				d.judge.Tick(p.At)
+			}
 			d.mu.Unlock()
 		}
 		r.packets.Add(1)
 		r.bytes.Add(uint64(p.OrigLen))
-		if p.Frame%packetsPerLock == 0 || r.pace > 0 {
+		if p.Frame%publishEvery == 0 || r.pace > 0 {
 			r.count(false)
 		}
 	}
