@@ -108,6 +108,9 @@ func (d *daemon) reportHealth() {
 		At: time.Now().UTC(), Version: d.version, UptimeS: int64(time.Since(d.began).Seconds()), Phase: d.cfg.Phase,
 		Alerts: d.box.raised.Load(), Lost: stats.Lost, SpoolBytes: stats.Bytes, Spooled: stats.Records(), Passive: d.passive.level(),
 	}
+	if d.sent != nil {
+		h.Sent = d.sent()
+	}
 	for _, r := range d.readers {
 		h.Interfaces = append(h.Interfaces, r.name)
 		h.Packets += r.packets.Load()
