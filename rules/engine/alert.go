@@ -3,17 +3,12 @@ package engine
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"math"
 	"net/netip"
 	"strconv"
-	"time"
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/rules"
 )
-
-// maxPoints is how many points an alert carries.
-const maxPoints = 32
 
 // alert makes the alert of f from the event in g.env.
 func (g *Engine) alert(r *running, f *finding) *rules.Alert {
@@ -72,25 +67,7 @@ func describe(a *rules.Alert, m *protocols.Message) {
 		code := m.Code
 		a.Code = &code
 	}
-	for i := range m.Points[:min(len(m.Points), maxPoints)] {
-		a.Points = append(a.Points, point(&m.Points[i]))
-	}
-}
-
-func point(p *protocols.Point) rules.Point {
-	q := rules.Point{Kind: p.Kind.String(), Addr: p.Addr, N: p.N}
-	if p.Has&protocols.HasValue != 0 && !math.IsNaN(p.Value) && !math.IsInf(p.Value, 0) {
-		v := p.Value
-		q.Value = &v
-	}
-	if p.Has&protocols.HasQuality != 0 {
-		q.Quality = p.Quality.String()
-	}
-	if p.Has&protocols.HasTime != 0 {
-		at := time.Unix(0, p.Time).UTC()
-		q.Time = &at
-	}
-	return q
+	a.Points = rules.PointsOf(m)
 }
 
 // score rates a finding. Novelty is 1 for what a baseline has never seen, a half where nothing is known, and little for
