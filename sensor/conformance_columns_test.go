@@ -97,13 +97,6 @@ func object(m *protocols.Message, into any) {
 	}
 }
 
-// number reads what get makes of the points where take agrees.
-func number[T ~uint8 | ~uint32](get func(*protocols.Point) T, take some) reading {
-	return points(func(m *protocols.Message, p *protocols.Point) (string, bool) {
-		return strconv.FormatUint(uint64(get(p)), 10), take(m, p)
-	})
-}
-
 // text reads the points' texts as hex digits, where take agrees.
 func text(take some) reading {
 	return points(func(m *protocols.Message, p *protocols.Point) (string, bool) {
