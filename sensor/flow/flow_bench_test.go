@@ -74,16 +74,23 @@ func cpu() time.Duration {
 // tcpassembly of google/gopacket serves both of its ways to parse: its successor's cannot be linked into the same program.
 func BenchmarkPacket(b *testing.B) {
 	const packetsEach = 60000
-	for _, load := range []struct{ name, path string }{
-		{"modbus", "ITI__ICS-Security-Tools/pcaps/ModbusTCP/ModbusTCP.pcap"},
-		{"modbus-polls", "antoine-lemay__Modbus_dataset/characterization_modbus_6RTU_with_operate.pcap"},
-		{"dnp3", "derived/qut_dnp3_nogoose/attacks_training_frequent.pcap"},
-		{"dnp3-large", "cisagov__icsnpp-dnp3/testing/traces/dnp3_example.pcap"},
-		{"iec104", "derived/brno_iec104/dos-attack.pcap"},
+	for _, load := range []struct {
+		name  string
+		paths []string
+	}{
+		{"modbus", []string{"ITI__ICS-Security-Tools/pcaps/ModbusTCP/ModbusTCP.pcap"}},
+		{"modbus-polls", []string{"antoine-lemay__Modbus_dataset/characterization_modbus_6RTU_with_operate.pcap"}},
+		{"dnp3", []string{"derived/qut_dnp3_nogoose/attacks_training_frequent.pcap"}},
+		{"dnp3-large", []string{"cisagov__icsnpp-dnp3/testing/traces/dnp3_example.pcap"}},
+		{"iec104", []string{"derived/brno_iec104/dos-attack.pcap"}},
+		{"mixed", []string{"ITI__ICS-Security-Tools/pcaps/ModbusTCP/ModbusTCP.pcap", "derived/qut_dnp3_nogoose/attacks_training_frequent.pcap", "derived/brno_iec104/dos-attack.pcap"}},
 	} {
 		b.Run(load.name, func(b *testing.B) {
-			packets, _ := inMemory(b, load.path)
-			packets = tiled(packets, packetsEach)
+			var packets []capture.Packet
+			for _, path := range load.paths {
+				part, _ := inMemory(b, path)
+				packets = append(packets, tiled(part, packetsEach)...)
+			}
 			bytes := 0
 			for i := range packets {
 				bytes += len(packets[i].Data)
