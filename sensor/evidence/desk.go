@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -142,12 +143,30 @@ func (d *Desk) Alert(a *rules.Alert) {
 		clear(d.known) // an alert that is said again after so many has a second file in the place of its first
 	}
 	d.known[a.ID] = nil
-	d.ring.Mark(d.current)
+	pair := d.pairOf(a)
+	d.ring.Mark(pair)
 	if len(d.open) == mostCases {
 		d.write(d.open[0])
 		d.open = d.open[1:]
 	}
-	d.open = append(d.open, &file{alert: *a, pair: d.current, due: d.now + int64(d.o.After)})
+	d.open = append(d.open, &file{alert: *a, pair: pair, due: d.now + int64(d.o.After)})
+}
+
+// pairOf is the pair of hosts that an alert is about. An alert about what did not come is raised while a packet of
+// others is judged, so its hosts say which pair it is; where they do not name two hosts with frames, the packet does.
+func (d *Desk) pairOf(a *rules.Alert) uint64 {
+	client, err := netip.ParseAddr(a.Client)
+	if err != nil {
+		return d.current
+	}
+	server, err := netip.ParseAddr(a.Server)
+	if err != nil {
+		return d.current
+	}
+	if key := keyOfHosts(client, server); d.ring.holds(key) {
+		return key
+	}
+	return d.current
 }
 
 // Flush writes what waits, and returns the first error since the start.

@@ -2,6 +2,8 @@ package evidence
 
 import (
 	"encoding/binary"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/roje-ot/roje/sensor/capture"
@@ -81,6 +83,20 @@ func keyOf(p *capture.Packet) uint64 {
 		return join(uint64(binary.BigEndian.Uint32(src)), uint64(binary.BigEndian.Uint32(dst)))
 	}
 	return join(hash(src), hash(dst))
+}
+
+// keyOfHosts is keyOf of the frames between two addresses.
+func keyOfHosts(a, b netip.Addr) uint64 {
+	if a.Is4() && b.Is4() {
+		x, y := a.As4(), b.As4()
+		return join(uint64(binary.BigEndian.Uint32(x[:])), uint64(binary.BigEndian.Uint32(y[:])))
+	}
+	return join(hash(a.AsSlice()), hash(b.AsSlice()))
+}
+
+// holds says whether a pair is known, without making room for it.
+func (r *Ring) holds(key uint64) bool {
+	return slices.ContainsFunc(r.table[key>>32%places*ways:][:ways], func(e pair) bool { return e.key == key })
 }
 
 // join makes one key of two hosts, in whichever order.
