@@ -124,18 +124,19 @@ func (d *duty) counters(a *ASDU) error {
 }
 
 func (d *duty) read(a *ASDU) error {
-	d.mu.Lock()
 	p := d.Points[a.Objects[0].IOA]
-	d.mu.Unlock()
 	if p == nil {
 		return d.mirror(a, UnknownIOA, true)
 	}
-	return d.send(d.report(p.Type, Requested, p.object(a.Objects[0].IOA)))
+	d.mu.Lock()
+	object := p.object(a.Objects[0].IOA)
+	d.mu.Unlock()
+	return d.send(d.report(p.Type, Requested, object))
 }
 
 // reset confirms, and goes down a second later; the next master is told.
 func (d *duty) reset(a *ASDU) error {
-	d.restarts = true
+	d.restarted(true)
 	d.line.At(d.Clock.Now().Add(time.Second), func() error { return d.line.Close() })
 	return d.confirm(a)
 }

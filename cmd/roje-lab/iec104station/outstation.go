@@ -83,10 +83,9 @@ func (d *duty) control(u byte) error {
 	case startAct:
 		d.transfers = true
 		d.enlist(d, true)
-		if err := d.u(startCon); err != nil || !d.restarts {
+		if err := d.u(startCon); err != nil || !d.restarted(false) {
 			return err
 		}
-		d.restarts = false
 		return d.send(&ASDU{Type: 70, Cause: Initialised, CA: d.CA, Objects: []Object{{0, []byte{2}}}})
 	case stopAct:
 		d.transfers = false
@@ -94,6 +93,14 @@ func (d *duty) control(u byte) error {
 		return d.u(stopCon)
 	}
 	return errors.New("iec104: unexpected control function")
+}
+
+// restarted notes whether the station has restarted since the last started connection was told, and returns what it was.
+func (o *Outstation) restarted(now bool) (was bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	was, o.restarts = o.restarts, now
+	return was
 }
 
 // watch looks at a measured point again and again and reports it where it moved.
@@ -106,6 +113,8 @@ func (d *duty) watch(ioa uint32, p *Point) {
 		d.mu.Lock()
 		v := p.Vary(d.Clock.Now())
 		p.Value = v
+		plain := p.object(ioa)
+		kind, object := p.event(ioa, d.Clock.Now())
 		d.mu.Unlock()
 		before, told := d.reported[ioa]
 		if !d.transfers || told && max(v-before, before-v) < p.Dead {
@@ -113,9 +122,8 @@ func (d *duty) watch(ioa uint32, p *Point) {
 		}
 		d.reported[ioa] = v
 		if p.Cyclic {
-			return d.send(d.report(p.Type, Periodic, p.object(ioa)))
+			return d.send(d.report(p.Type, Periodic, plain))
 		}
-		kind, object := p.event(ioa, d.Clock.Now())
 		return d.send(d.report(kind, Spontaneous, object))
 	})
 }
