@@ -6,6 +6,8 @@ import (
 
 	"github.com/roje-ot/roje/protocols/catalog"
 	"github.com/roje-ot/roje/sensor/flow"
+
+	"github.com/roje-ot/roje/testdata/need"
 )
 
 // accountant checks that every byte of every connection was decoded or skipped, and sums them up.
@@ -34,6 +36,7 @@ func (a *accountant) Closed(c *flow.Conn, _ flow.Reason) {
 // the totals of --coverage against the sums of the connections: per capture, per protocol, and every packet in exactly
 // one bucket.
 func TestEveryByte(t *testing.T) {
+	need.Long(t)
 	dir, files := readTruth(t)
 	var seen, decoded, skipped uint64
 	connections := 0

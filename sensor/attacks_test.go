@@ -41,6 +41,7 @@ func judged(t *testing.T, phase rules.Phase, state string, captures ...string) [
 // TestPublicAttacks judges attacks of the corpus: with nothing learned at all, and, where there is a capture to learn
 // from, with that learned. An alert of high severity or more must name who did what to whom.
 func TestPublicAttacks(t *testing.T) {
+	need.Long(t)
 	corpus := filepath.Join(need.Corpus(t), "captures")
 	for _, c := range []struct {
 		name, path, learn string
@@ -75,6 +76,7 @@ func TestPublicAttacks(t *testing.T) {
 
 // TestPublicNormal holds captures of ordinary work to no alert of high severity.
 func TestPublicNormal(t *testing.T) {
+	need.Long(t)
 	corpus := filepath.Join(need.Corpus(t), "captures")
 	for _, path := range []string{"fkie-cad__ipal_datasets/EnergyDataset/raw/orig.pcap", "derived/brno_iec104/normal-14-12.pcap", "derived/brno_iec104/normal-17-12.pcap"} {
 		for _, phase := range []rules.Phase{rules.Off, rules.Enforce} {

@@ -70,6 +70,7 @@ type comparison struct {
 // with clean TCP (where it is not, tshark's passes disagree with one another; TestTruth holds the counts there) and over
 // those of roje-lab. Differences that are known, and why ours is right, stand in testdata/conformance_exceptions.txt.
 func TestConformance(t *testing.T) {
+	need.Long(t)
 	tshark := need.Tool(t, "tshark", "tshark")
 	captures := compareAll(t, tshark, conformanceCaptures(t))
 	excused := reviewed(t, "testdata/conformance_exceptions.txt", 4)

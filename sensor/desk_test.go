@@ -57,6 +57,7 @@ func linesOf[T any](t *testing.T, path string) (all []T) {
 // evidence of each alert is there, signed, and has the frame that raised it and the first and last frame of each control
 // action that this frame belongs to, unless its last came after the time that is waited for.
 func TestEvidenceOfActs(t *testing.T) {
+	need.Long(t)
 	acts, err := filepath.Glob(filepath.Join(need.Root(t), "testdata", "act-*.pcap"))
 	if err != nil || len(acts) == 0 {
 		t.Fatalf("no acts: %v", err)

@@ -119,6 +119,7 @@ func (l *labCounter) Message(_ *flow.Conn, m *protocols.Message, _ *flow.PacketI
 // TestLabActs learns the lab's normal day and judges each of its acts of attack: one of the expected detections must name
 // one of the hosts between the act's start and a minute after its end, and an act is at most two incidents.
 func TestLabActs(t *testing.T) {
+	need.Long(t)
 	dir, all := labTruth(t)
 	state := t.TempDir()
 	judged(t, rules.Learn, state, filepath.Join(dir, "day-normal.pcapng.gz"))
@@ -165,6 +166,7 @@ func (a *labAct) covers(alert *rules.Alert) bool {
 // TestLabNormalDay learns one normal day and judges another, with other actions of the operators: nothing of high
 // severity, and few incidents.
 func TestLabNormalDay(t *testing.T) {
+	need.Long(t)
 	dir, _ := labTruth(t)
 	state := t.TempDir()
 	judged(t, rules.Learn, state, filepath.Join(dir, "day-normal.pcapng.gz"))

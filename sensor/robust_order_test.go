@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/roje-ot/roje/sensor/capture"
+
+	"github.com/roje-ot/roje/testdata/need"
 )
 
 // variants compares what is decoded of captures with what is decoded of the same traffic seen in another way.
@@ -46,6 +48,7 @@ func (v *variants) within(t *testing.T, million int) {
 // mirror port does: each message still counts once. A datagram has no sequence number: its repetition is known by what it
 // says, and so counts once too.
 func TestDuplicates(t *testing.T) {
+	need.Long(t)
 	const mirrored = 500e3 // nanoseconds
 	var all variants
 	for i, l := range loads(t) {
@@ -73,6 +76,7 @@ func TestDuplicates(t *testing.T) {
 // TestReordering swaps two neighbouring packets at every tenth place of every clean capture. No byte is lost, and no
 // message.
 func TestReordering(t *testing.T) {
+	need.Long(t)
 	var all variants
 	for i, l := range loads(t) {
 		r := rand.New(rand.NewPCG(uint64(i), 3))
@@ -92,6 +96,7 @@ func TestReordering(t *testing.T) {
 
 // TestSingleBytes cuts every TCP segment over Ethernet and IPv4 of every clean capture into segments of one byte.
 func TestSingleBytes(t *testing.T) {
+	need.Long(t)
 	const most = 20000 // packets of one capture
 	var all variants
 	segments := 0

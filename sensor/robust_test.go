@@ -5,12 +5,15 @@ import (
 	"testing"
 
 	"github.com/roje-ot/roje/sensor/capture"
+
+	"github.com/roje-ot/roje/testdata/need"
 )
 
 // TestLoss drops packets of every clean capture at random. A message whose packets all arrived must be decoded: of all
 // of them at least 99.5 % with 1 % of the packets lost. And after each loss no more than one message in each direction is
 // missing beyond those that lost bytes themselves.
 func TestLoss(t *testing.T) {
+	need.Long(t)
 	all := loads(t)
 	for _, c := range []struct{ loss, least float64 }{{0.001, 0.999}, {0.01, 0.995}, {0.05, 0.99}} {
 		var sum tallied
@@ -28,6 +31,7 @@ func TestLoss(t *testing.T) {
 
 // TestMiddle joins every clean capture in its middle, and at a tenth and nine tenths of it.
 func TestMiddle(t *testing.T) {
+	need.Long(t)
 	all := loads(t)
 	var sum tallied
 	for i := range all {

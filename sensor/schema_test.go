@@ -44,6 +44,7 @@ func schema(t *testing.T, name string) *jsonschema.Schema {
 // TestSchema holds every line that a replay of the lab's captures writes against the published schemas, in every phase.
 // Of the events of a long capture every tenth is checked beyond the first thousand.
 func TestSchema(t *testing.T) {
+	need.Long(t)
 	files := captures(t)
 	state := t.TempDir()
 	for _, phase := range []rules.Phase{rules.Off, rules.Learn, rules.Enforce} {

@@ -9,11 +9,14 @@ import (
 
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/sensor/baseline"
+
+	"github.com/roje-ot/roje/testdata/need"
 )
 
 // TestShadow: a proposal that was learned on one day says what it would raise on the next, more if less of it is
 // approved, and leaves the state as it was.
 func TestShadow(t *testing.T) {
+	need.Long(t)
 	dir, _ := labTruth(t)
 	state := t.TempDir()
 	r := Replaying{Captures: []string{filepath.Join(dir, "day-normal.pcapng.gz")}, Phase: rules.Learn, State: state, Propose: true, Warn: io.Discard}

@@ -70,6 +70,7 @@ const (
 
 // TestAttacks: each attack is found, with a sentence that names both ends, whatever the baseline knows.
 func TestAttacks(t *testing.T) {
+	need.Long(t)
 	for _, test := range []struct {
 		name, learn, capture string
 		rule, client, server string
@@ -109,6 +110,7 @@ func TestAttacks(t *testing.T) {
 
 // TestQuiet: nothing of high severity where nothing is wrong.
 func TestQuiet(t *testing.T) {
+	need.Long(t)
 	for _, test := range []struct {
 		name, learn string
 		phase       rules.Phase
@@ -135,6 +137,7 @@ func TestQuiet(t *testing.T) {
 
 // TestReplayTwice: the same captures give the same alerts to the byte.
 func TestReplayTwice(t *testing.T) {
+	need.Long(t)
 	text := func() string {
 		b, err := json.Marshal(replay(t, rules.Enforce, t.TempDir(), masquerading, characterization))
 		if err != nil {

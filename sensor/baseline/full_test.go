@@ -11,6 +11,8 @@ import (
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/rules"
+
+	"github.com/roje-ot/roje/testdata/need"
 )
 
 // fill makes a learning baseline as full as its caps allow, as a scan flood would.
@@ -38,6 +40,7 @@ func fill(b *Baseline) {
 // TestFull: a full baseline, with a version of it, keeps within memory and on disk what the sensor has for it, and comes
 // back whole.
 func TestFull(t *testing.T) {
+	need.Long(t)
 	dir := t.TempDir()
 	var before, after runtime.MemStats
 	runtime.GC()

@@ -29,6 +29,7 @@ var unseen = map[string]string{}
 // TestLab learns the lab's normal day. Another normal day raises nothing high; each act of attack raises, on the actor
 // or a victim and by the end of the act, an alert with one of its techniques.
 func TestLab(t *testing.T) {
+	need.Long(t)
 	dir := filepath.Join(need.Root(t), "testdata")
 	text, err := os.ReadFile(filepath.Join(dir, "acts.json"))
 	if err != nil {

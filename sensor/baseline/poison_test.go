@@ -19,6 +19,7 @@ import (
 // often, reads and commands alike, approves nothing of an act: either it is alerted at once, in the learning phase, or
 // the same act raises an alert once the proposal is enforced, since what it brought was rare, mixed or held.
 func TestPoison(t *testing.T) {
+	need.Long(t)
 	dir := filepath.Join(need.Root(t), "testdata")
 	text, err := os.ReadFile(filepath.Join(dir, "acts.json"))
 	if err != nil {

@@ -79,3 +79,12 @@ func Library(t testing.TB, header, hint string) {
 		missing(t, header, "install "+hint)
 	}
 }
+
+// Long skips a test of one goroutine that takes long where short runs were asked for, as under the race detector, which
+// has nothing to find in it.
+func Long(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("it takes long and has one goroutine, and -short was asked for")
+	}
+}
