@@ -24,12 +24,9 @@ import (
 // SIGKILL at random, cuts the network between them, delivers requests twice, and lets the spool overflow; and holds that
 // every alert that the spool took is at the collector exactly once, or named by a loss record.
 func TestDeliveryUnderFaults(t *testing.T) {
+	decks := 5
 	if testing.Short() {
-		t.Log("a short run: 10 rounds")
-	}
-	rounds := 60
-	if testing.Short() {
-		rounds = 10
+		decks = 1
 	}
 	const seed = 1
 	rnd := rand.New(rand.NewPCG(seed, seed))
@@ -40,8 +37,12 @@ func TestDeliveryUnderFaults(t *testing.T) {
 	kinds := []string{"kill sensor", "kill sensor", "kill collector", "kill collector", "kill both", "kill both", "cut network", "cut network",
 		"cut for a while", "repeat requests", "repeat requests", "flood"}
 	faults := map[string]int{}
-	for range rounds {
-		fault := kinds[rnd.IntN(len(kinds))]
+	rounds := decks * len(kinds)
+	for round := range rounds {
+		if round%len(kinds) == 0 { // each deck holds every kind
+			rnd.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
+		}
+		fault := kinds[round%len(kinds)]
 		faults[fault]++
 		site.appendSome(20 + rnd.IntN(200)) // and while they are under way
 		switch fault {
@@ -237,7 +238,7 @@ func (s *site) judge() {
 	}
 	t.Logf("%d alerts on disk, %d of them urgent; %d stored; %d dropped by the full spool and named; %d stored of runs that the sensor's end cut off", all, urgent, all-lost, lost, unsaid)
 	t.Logf("faults that bit: %d connections cut, %d envelopes delivered again", s.wire.cuts(), s.repeats)
-	if s.repeats == 0 || s.wire.cuts() == 0 {
+	if !testing.Short() && (s.repeats == 0 || s.wire.cuts() == 0) { // whether a cut meets a live connection is chance
 		t.Error("no fault bit: the test shows nothing")
 	}
 	if all < 5000 && !testing.Short() {
