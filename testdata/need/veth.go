@@ -61,3 +61,28 @@ func Sender(t testing.TB, iface string) func(frame []byte) {
 		}
 	}
 }
+
+// OneCPU keeps the test's goroutine on one processor until the test ends: a kernel program that counts per CPU then sees
+// all that this goroutine sends on one of them.
+func OneCPU(t testing.TB) {
+	runtime.LockOSThread()
+	var before, one unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		t.Fatal(err)
+	}
+	cpu := 0
+	for !before.IsSet(cpu) {
+		cpu++
+	}
+	one.Set(cpu)
+	if err := unix.SchedSetaffinity(0, &one); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.SchedSetaffinity(0, &before); err != nil {
+			t.Error(err) // the thread stays locked, and ends with the goroutine
+			return
+		}
+		runtime.UnlockOSThread()
+	})
+}
