@@ -31,6 +31,7 @@ type Replaying struct {
 	Propose                                  bool             // in the phase Learn: leave what was learned to a person
 	Shadow                                   []baseline.Class // in the phase Enforce: judge as if these classes of what waits were approved
 	Rules                                    string           // folder of rules beside the shipped pack; "" for none
+	Until                                    time.Time        // each capture is read up to here, in packet time; to its end if zero
 	Warn                                     io.Writer        // for what does not stop the replay
 
 	seen func(*rules.Event) // hears of every event; may be nil
@@ -95,7 +96,7 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 	for i, path := range r.Captures {
 		pipeline.Base = connections * uint64(i)
 		table := flow.New(flow.Config{Protocols: catalog.All}, pipeline.Handler())
-		if err := readPackets(ctx, path, table, desk); err != nil {
+		if err := readPackets(ctx, path, table, desk, r.Until); err != nil {
 			failed = append(failed, fmt.Errorf("%s: %w", path, err))
 		}
 		account := table.Coverage()
@@ -147,11 +148,11 @@ func LoadRules(dir string) ([]*lang.Rule, error) {
 
 // readCapture feeds one capture file to table and flushes it. On damage, all packets before it have been fed.
 func readCapture(ctx context.Context, path string, table *flow.Table) error {
-	return readPackets(ctx, path, table, nil)
+	return readPackets(ctx, path, table, nil, time.Time{})
 }
 
-// readPackets is readCapture for a desk too, which has each packet first.
-func readPackets(ctx context.Context, path string, table *flow.Table, desk *evidence.Desk) error {
+// readPackets is readCapture for a desk too, which has each packet first, up to a packet time if that is not zero.
+func readPackets(ctx context.Context, path string, table *flow.Table, desk *evidence.Desk, until time.Time) error {
 	file, err := capture.Open(path)
 	if err != nil {
 		return err
@@ -165,6 +166,8 @@ func readPackets(ctx context.Context, path string, table *flow.Table, desk *evid
 			return nil
 		case err != nil:
 			return err
+		case !until.IsZero() && p.At >= until.UnixNano():
+			return nil
 		}
 		desk.Packet(&p)
 		table.Packet(&p)

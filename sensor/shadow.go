@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/sensor/baseline"
@@ -19,9 +20,10 @@ import (
 
 // A ShadowReport says what enforcing a proposal would have raised.
 type ShadowReport struct {
-	Alerts    []*rules.Alert
-	Incidents int
-	Days      float64 // of packet time, from the first message to the last; at least one
+	Alerts      []*rules.Alert
+	Incidents   int
+	Days        float64   // of packet time, from the first message to the last; at least one
+	First, Last time.Time // packet times of the first event and the last
 }
 
 // Shadow judges captures that were not learned from as if the given classes of what waits in the state folder were
@@ -48,7 +50,7 @@ func report(ctx context.Context, r Replaying) (*ShadowReport, error) {
 		return nil, err
 	}
 	defer f.Close()
-	report := &ShadowReport{Days: max(float64(span.last-span.first)/86400e9, 1)}
+	report := &ShadowReport{Days: max(float64(span.last-span.first)/86400e9, 1), First: time.Unix(0, span.first).UTC(), Last: time.Unix(0, span.last).UTC()}
 	incidents := map[string]bool{}
 	dec := json.NewDecoder(bufio.NewReader(f))
 	for {
