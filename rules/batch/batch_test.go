@@ -129,7 +129,7 @@ func forge(t testing.TB, raw []byte, change func(map[string]any)) []byte {
 	if text, err = json.Marshal(m); err != nil {
 		t.Fatal(err)
 	}
-	return sign(text, payload, key)
+	return form.Sign(text, payload, key)
 }
 
 const oneLine = `{"seq":1,"kind":"alert","body":{}}` + "\n"
@@ -195,7 +195,7 @@ func TestRefused(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return sign(text, payload, key)
+		return form.Sign(text, payload, key)
 	}
 	long := binary.BigEndian.AppendUint32([]byte("ROJB\x01"), MaxHeader+1)
 	for _, c := range []struct {
@@ -206,8 +206,8 @@ func TestRefused(t *testing.T) {
 		{"nothing", nil, "cut short"},
 		{"something else", []byte("GET / HTTP/1.1\r\n"), "does not begin with ROJB"},
 		{"a long header", append(long, make([]byte, MaxHeader+100)...), "are more than 16384"},
-		{"a header that is no JSON", sign([]byte("{"), nil, key), "header"},
-		{"an empty header", sign([]byte("{}"), nil, key), `"" cannot be the name of a sensor`},
+		{"a header that is no JSON", form.Sign([]byte("{"), nil, key), "header"},
+		{"an empty header", form.Sign([]byte("{}"), nil, key), `"" cannot be the name of a sensor`},
 		{"a sensor that is a path", forge(t, []byte(oneLine), set("sensor", "../x")), "cannot be the name of a sensor"},
 		{"no operator", forge(t, []byte(oneLine), set("operator", "")), "cannot be the name of an operator"},
 		{"a short epoch", forge(t, []byte(oneLine), set("epoch", "00")), "32 hex digits"},

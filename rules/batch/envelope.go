@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +28,8 @@ const (
 	codecZstd = "zstd"
 	maxSeq    = 1<<63 - 1 // what a signed column of a database holds
 )
+
+var form = Form{Magic: magic, Version: Version, MaxHeader: MaxHeader, MaxPayload: MaxPayload}
 
 // The errors that a reader may want to tell apart.
 var (
@@ -92,24 +93,13 @@ func Seal(h Header, records []Record, key ed25519.PrivateKey) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal: %w", err)
 	}
-	return sign(head, payload, key), nil
-}
-
-// sign joins the parts and appends the signature.
-func sign(head, payload []byte, key ed25519.PrivateKey) []byte {
-	b := make([]byte, 0, prefix+len(head)+4+len(payload)+ed25519.SignatureSize)
-	b = append(append(b, magic...), Version)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(head)))
-	b = append(b, head...)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(payload)))
-	b = append(b, payload...)
-	return append(b, ed25519.Sign(key, b)...)
+	return form.Sign(head, payload, key), nil
 }
 
 // Decode reads the envelope at the start of b and returns what follows it. It checks lengths, header and checksum; it
 // unpacks nothing.
 func Decode(b []byte) (e *Envelope, rest []byte, err error) {
-	head, payload, n, err := cut(b)
+	head, payload, n, err := form.Cut(b)
 	if err != nil {
 		return nil, nil, fmt.Errorf("envelope: %w", err)
 	}
@@ -127,51 +117,9 @@ func Decode(b []byte) (e *Envelope, rest []byte, err error) {
 	return e, b[n:], nil
 }
 
-// cut finds the parts of the envelope at the start of b, and its length.
-func cut(b []byte) (head, payload []byte, n int, err error) {
-	if len(b) < prefix {
-		return nil, nil, 0, errors.New("cut short")
-	}
-	if string(b[:len(magic)]) != magic {
-		return nil, nil, 0, errors.New("does not begin with ROJB")
-	}
-	if v := b[len(magic)]; v != Version {
-		return nil, nil, 0, fmt.Errorf("%w: %d; this program reads version %d", ErrVersion, v, Version)
-	}
-	head, n, err = field(b, prefix-4, MaxHeader)
-	if err != nil {
-		return nil, nil, 0, fmt.Errorf("header: %w", err)
-	}
-	payload, n, err = field(b, n, MaxPayload)
-	if err != nil {
-		return nil, nil, 0, fmt.Errorf("payload: %w", err)
-	}
-	if len(b)-n < ed25519.SignatureSize {
-		return nil, nil, 0, errors.New("signature: cut short")
-	}
-	return head, payload, n + ed25519.SignatureSize, nil
-}
-
-// field reads a length of four bytes at from and what it counts; end is the offset after it.
-func field(b []byte, from, most int) (part []byte, end int, err error) {
-	if len(b)-from < 4 {
-		return nil, 0, errors.New("cut short")
-	}
-	n := binary.BigEndian.Uint32(b[from:])
-	if n > uint32(most) {
-		return nil, 0, fmt.Errorf("%d bytes are more than %d", n, most)
-	}
-	from += 4
-	if len(b)-from < int(n) {
-		return nil, 0, errors.New("cut short")
-	}
-	return b[from : from+int(n)], from + int(n), nil
-}
-
 // Verify returns nil if pub's key sealed the envelope.
 func (e *Envelope) Verify(pub ed25519.PublicKey) error {
-	signed := len(e.Bytes) - ed25519.SignatureSize
-	if len(pub) != ed25519.PublicKeySize || !ed25519.Verify(pub, e.Bytes[:signed], e.Bytes[signed:]) {
+	if !form.Verify(e.Bytes, pub) {
 		return fmt.Errorf("envelope: %w %s", ErrSignature, e.Key)
 	}
 	return nil
