@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/protocols/catalog"
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/attack"
 	"github.com/roje-ot/roje/sensor/flow"
 	"github.com/roje-ot/roje/testdata/need"
 )
@@ -41,7 +43,7 @@ type labAct struct {
 	Victims    []string `json:"victim_addrs"`
 	Expect     []string // detections of the catalogue, any of which will do
 	Malformed  bool
-	Techniques []string
+	Technique  string // what an incident of it must be said to be first
 }
 
 func labTruth(t *testing.T) (dir string, all []labCapture) {
@@ -117,34 +119,49 @@ func (l *labCounter) Message(_ *flow.Conn, m *protocols.Message, _ *flow.PacketI
 }
 
 // TestLabActs learns the lab's normal day and judges each of its acts of attack: one of the expected detections must name
-// one of the hosts between the act's start and a minute after its end, and an act is at most two incidents.
+// one of the hosts between the act's start and a minute after its end, an act is at most two incidents, and the technique
+// of the first of them is the act's.
 func TestLabActs(t *testing.T) {
 	need.Long(t)
 	dir, all := labTruth(t)
 	state := t.TempDir()
 	judged(t, rules.Learn, state, filepath.Join(dir, "day-normal.pcapng.gz"))
+	set, err := LoadRules("")
+	if err != nil {
+		t.Fatal(err)
+	}
 	acts := 0
 	for _, c := range all {
 		if !strings.HasPrefix(c.File, "act-") {
 			continue
 		}
-		alerts := judged(t, rules.Enforce, state, filepath.Join(dir, c.File))
+		report, err := Judge(t.Context(), Replaying{Captures: []string{filepath.Join(dir, c.File)}, Phase: rules.Enforce, State: state, Warn: io.Discard}, set)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, act := range c.Acts {
 			acts++
 			var found []string
-			incidents := map[string]bool{}
+			incidents := map[string][]*rules.Alert{}
+			first := ""
 			expected := false
-			for _, a := range alerts {
-				if !act.covers(&a) {
+			for _, a := range report.Alerts {
+				if !act.covers(a) {
 					continue
 				}
+				if first == "" {
+					first = a.Incident
+				}
 				found = append(found, a.Rule)
-				incidents[a.Incident] = true
+				incidents[a.Incident] = append(incidents[a.Incident], a)
 				id, _, _ := strings.Cut(a.Rule, "-")
 				expected = expected || slices.Contains(act.Expect, id)
 			}
 			if !expected || len(incidents) > 2 {
 				t.Errorf("%s: want one of %q in at most 2 incidents, got %q in %d", act.Act, act.Expect, found, len(incidents))
+			}
+			if order := attack.Order(incidents[first]); len(order) == 0 || order[0] != act.Technique {
+				t.Errorf("%s: want technique %s first, got %q of %q", act.Act, act.Technique, order, found)
 			}
 		}
 	}

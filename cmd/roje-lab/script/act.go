@@ -11,7 +11,7 @@ type Act struct {
 	Actor      string   // who of the cast
 	Victims    []string // against whom
 	Expect     []string // detections of the catalogue that should see it
-	Techniques []string // ATT&CK for ICS v19
+	Techniques []string // ATT&CK for ICS v19, that which the act is first
 	Malformed  bool     // breaks the protocol's rules on purpose
 	Virtual    bool     // needs frames that a socket cannot send
 	Run        func(s *Stage, a Act) error
@@ -28,6 +28,7 @@ type Performed struct {
 	Victims    []string  `json:"victims"`
 	Addrs      []string  `json:"victim_addrs"`
 	Expect     []string  `json:"expect"`
+	Technique  string    `json:"technique"` // the first of Techniques: what an incident must be said to be
 	Techniques []string  `json:"techniques"`
 	Malformed  bool      `json:"malformed,omitempty"`
 }
@@ -36,7 +37,7 @@ type Performed struct {
 func (s *Stage) Perform(a Act) {
 	h := s.host(a.Actor)
 	p := Performed{Act: a.Name, Title: a.Title, Start: h.Now().UTC(), Actor: a.Actor, ActorAddr: addr(a.Actor).String(),
-		Victims: a.Victims, Expect: a.Expect, Techniques: a.Techniques, Malformed: a.Malformed}
+		Victims: a.Victims, Expect: a.Expect, Technique: a.Techniques[0], Techniques: a.Techniques, Malformed: a.Malformed}
 	for _, v := range a.Victims {
 		p.Addrs = append(p.Addrs, addr(v).String())
 	}

@@ -11,7 +11,7 @@ import (
 // actsDNP3 are acts against the DNP3 outstations of the substation. The attacker uses the master's link address.
 var actsDNP3 = []Act{
 	{Name: "dnp3-rogue-master", Title: "somebody with the master's address reads everything from an outstation and trips its breaker", Actor: "rogue", Victims: []string{"rtu-4"},
-		Expect: []string{"A01", "A07", "R13", "C11", "C01"}, Techniques: []string{"T0848", "T0849", "T0802", "T1692.001"},
+		Expect: []string{"A01", "A07", "R13", "C11", "C01"}, Techniques: []string{"T1692.001", "T0848", "T0849", "T0802"},
 		Run: dnp3Act(func(m *dnp3station.Session, s *Stage, a Act) error {
 			_, err := m.Integrity()
 			s.host(a.Actor).Sleep(time.Second)

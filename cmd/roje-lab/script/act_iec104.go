@@ -11,7 +11,7 @@ import (
 // actsIEC104 are acts against the 104 stations of the substation.
 var actsIEC104 = []Act{
 	{Name: "iec104-rogue-master", Title: "a second master starts data transfer, reads the station out and opens its breaker", Actor: "rogue", Victims: []string{"rtu-1"},
-		Expect: []string{"A01", "A05", "R13", "C01"}, Techniques: []string{"T0848", "T0802", "T1692.001"}, Run: iec104Act(1, func(m *iec104station.Session, s *Stage, a Act) error {
+		Expect: []string{"A01", "A05", "R13", "C01"}, Techniques: []string{"T1692.001", "T0848", "T0802"}, Run: iec104Act(1, func(m *iec104station.Session, s *Stage, a Act) error {
 			if err := m.Interrogate(20); err != nil {
 				return err
 			}

@@ -12,7 +12,7 @@ import (
 // actsModbus are acts against the telecom site.
 var actsModbus = []Act{
 	{Name: "modbus-rogue-master", Title: "a visitor's laptop reads a rectifier and then writes to it", Actor: "visitor", Victims: []string{"rect-1"},
-		Expect: []string{"A01", "C01"}, Techniques: []string{"T0848", "T1692.001"}, Run: modbusAct(func(m *modbusstation.Master, s *Stage, a Act) error {
+		Expect: []string{"A01", "C01"}, Techniques: []string{"T1692.001", "T0848"}, Run: modbusAct(func(m *modbusstation.Master, s *Stage, a Act) error {
 			return chain(
 				call2(m.ReadHoldingRegisters, 0, 8),
 				call2(m.WriteSingleRegister, currentLimit, 40),

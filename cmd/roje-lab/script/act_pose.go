@@ -23,7 +23,7 @@ var actsPose = []Act{
 	{Name: "dnp3-authentication-failures", Title: "the errors of failed authentications follow each other", Actor: "rogue", Victims: []string{"rtu-4"},
 		Expect: []string{"A12"}, Techniques: []string{"T0859"}, Run: dnp3Act(authenticationFailures)},
 	{Name: "iec104-false-reports", Title: "a false station reports substituted and invalid values, times from the future, a counter that runs backwards and a breaker between its states", Actor: "rogue",
-		Victims: []string{"scada-b"}, Expect: []string{"V04", "V05", "V09", "D10"}, Techniques: []string{"T0832", "T1692.002"}, Run: falseReports},
+		Victims: []string{"scada-b"}, Expect: []string{"V04", "V05", "V09", "D10"}, Techniques: []string{"T1692.002", "T0832"}, Run: falseReports},
 }
 
 // identifyAndWrite asks who the device is, sweeps its registers and writes two of them.
