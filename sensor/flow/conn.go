@@ -37,6 +37,7 @@ type Conn struct {
 	VNI         uint32              // VXLAN network identifier, 0 if none
 	First       int64               // time of its first packet
 	Last        int64               // time of its last packet
+	Heard       [2]int64            // time of the last packet by sending end; 0 if there was none
 	Count       Counters            //
 	User        any                 // the Handler's; nil at first
 
@@ -51,8 +52,9 @@ type Conn struct {
 	list    *list
 	prev    *Conn
 	next    *Conn
-	hole    holes // place among the connections that wait for missing bytes
-	held    int   // bytes of memory that its buffers occupy
+	hole    holes  // place among the connections that wait for missing bytes
+	held    int    // bytes of memory that its buffers occupy
+	touched uint64 // 1 + how many packets its Table had taken before its last one
 }
 
 // state is what happens to the bytes of a connection.
@@ -82,11 +84,10 @@ func (c *Conn) Name() string {
 // Unseen says whether an end of a TCP connection has acknowledged bytes of the other that were not seen: a loss that no
 // later segment has shown yet. An end of which nothing was ever seen counts so too.
 func (c *Conn) Unseen() bool {
-	for i := range c.half {
-		h := &c.half[i]
-		if n := int32(h.acked - h.next); h.hasAck && (!h.known || n > 0 && !(h.fin && n == 1)) {
-			return true
-		}
-	}
-	return false
+	return c.half[0].unseen() || c.half[1].unseen()
+}
+
+func (h *half) unseen() bool {
+	n := int32(h.acked - h.next)
+	return h.hasAck && (!h.known || n > 0 && !(h.fin && n == 1))
 }

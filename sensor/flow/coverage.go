@@ -21,6 +21,7 @@ type Counters struct {
 	LastDecoded int64  `json:"last_decoded"` // time of the last message, Unix nanoseconds; 0 if there was none
 	Repeated    uint64 `json:"repeated"`     // packets that brought nothing new: retransmissions and second mirrors
 	Overlaps    uint64 `json:"overlaps"`     // packets that repeated bytes with other content
+	Copies      uint64 `json:"copies"`       // of Repeated: copies of a packet that came just before, as a second mirror gives
 }
 
 func (a *Counters) add(b *Counters) {
@@ -36,6 +37,7 @@ func (a *Counters) add(b *Counters) {
 	a.LastDecoded = max(a.LastDecoded, b.LastDecoded)
 	a.Repeated += b.Repeated
 	a.Overlaps += b.Overlaps
+	a.Copies += b.Copies
 }
 
 // Bucket is what became of a packet. Every packet is in exactly one.
@@ -150,6 +152,7 @@ func (a *Counters) appendJSON(dst []byte) []byte {
 	dst = appendCount(dst, "unpaired", a.Unpaired)
 	dst = appendCount(dst, "repeated", a.Repeated)
 	dst = appendCount(dst, "overlaps", a.Overlaps)
+	dst = appendCount(dst, "copies", a.Copies)
 	if a.LastDecoded != 0 {
 		dst = append(dst, `,"last_decoded":`...)
 		dst = protocols.AppendTime(dst, a.LastDecoded)

@@ -19,8 +19,10 @@ const (
 func (t *Table) datagram(c *Conn, dir protocols.Dir, v *view) Bucket {
 	b, p := v.payload, &v.info
 	h := &c.half[dir]
+	t.hear(c, dir, p.At)
 	if h.copied(v) {
 		c.Count.Repeated++
+		c.Count.Copies++
 		return Repeat
 	}
 	h.moved = true

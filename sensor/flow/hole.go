@@ -54,6 +54,7 @@ func (c *Conn) waitingSince() int64 {
 
 // giveUpLate gives up the holes of c that are too old at now, and puts c behind the others if one is left.
 func (t *Table) giveUpLate(c *Conn, now int64) {
+	c.touched = t.cover.Packets + 1 // what is delivered now may move it to the young end of its list
 	for dir := range c.half {
 		h := &c.half[dir]
 		if h.ahead != nil && now-h.ahead.info.At > int64(t.config.HoleTimeout) {

@@ -11,6 +11,7 @@ func (t *Table) segment(c *Conn, dir protocols.Dir, v *view) Bucket {
 		p.Dir = dir
 	}
 	t.touch(c, dir, v)
+	t.hear(c, dir, p.At)
 	seq := p.Seq
 	if p.Flags&(SYN|RST) == SYN {
 		t.open(c, dir, p)
@@ -22,6 +23,11 @@ func (t *Table) segment(c *Conn, dir protocols.Dir, v *view) Bucket {
 	bucket := Control
 	if n := len(v.payload) + v.missing; n > 0 && p.Flags&RST == 0 {
 		bucket = t.data(c, dir, seq, v.payload, v.missing, p)
+		if h := &c.half[dir]; bucket == Repeat && h.copyOf(v, seq, n) {
+			c.Count.Copies++
+		} else {
+			h.note(v, seq, n)
+		}
 		seq += uint32(n)
 	}
 	if p.Flags&RST != 0 {

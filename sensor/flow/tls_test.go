@@ -145,10 +145,10 @@ func TestCoverageJSON(t *testing.T) {
 	v := f.table.Coverage()
 	for _, c := range []struct{ got, want string }{
 		{string(line), `{"type":"connection","id":1,"proto":"fake","transport":"tcp","client":"10.0.0.1:40000","server":"10.0.0.2:7000","server_known":true,"first":"2001-09-09T01:46:40.001000000Z","last":"2001-09-09T01:46:40.001000000Z",` +
-			`"packets":1,"bytes_seen":7,"bytes_decoded":6,"bytes_skipped":1,"gaps":0,"gap_bytes":0,"resyncs":1,"messages":1,"unpaired":0,"repeated":0,"overlaps":0,"last_decoded":"2001-09-09T01:46:40.001000000Z"}`},
+			`"packets":1,"bytes_seen":7,"bytes_decoded":6,"bytes_skipped":1,"gaps":0,"gap_bytes":0,"resyncs":1,"messages":1,"unpaired":0,"repeated":0,"overlaps":0,"copies":0,"last_decoded":"2001-09-09T01:46:40.001000000Z"}`},
 		{string(v.AppendJSON(nil, `a "b".pcap`)), `{"type":"capture","capture":"a \"b\".pcap","packets":1,"buckets":{"decoded":1,"tcp_control":0,"retransmission":0,"late":0,"tls":0,"other_protocol":0,"other_ip":0,"fragment":0,"arp":0,"not_ip":0,"truncated":0,"malformed":0,"link_unread":0},` +
-			`"connections":1,"evicted":0,"total":{"packets":1,"bytes_seen":7,"bytes_decoded":6,"bytes_skipped":1,"gaps":0,"gap_bytes":0,"resyncs":1,"messages":1,"unpaired":0,"repeated":0,"overlaps":0,"last_decoded":"2001-09-09T01:46:40.001000000Z"},` +
-			`"protocols":{"fake":{"packets":1,"bytes_seen":7,"bytes_decoded":6,"bytes_skipped":1,"gaps":0,"gap_bytes":0,"resyncs":1,"messages":1,"unpaired":0,"repeated":0,"overlaps":0,"last_decoded":"2001-09-09T01:46:40.001000000Z"}}}`},
+			`"connections":1,"evicted":0,"total":{"packets":1,"bytes_seen":7,"bytes_decoded":6,"bytes_skipped":1,"gaps":0,"gap_bytes":0,"resyncs":1,"messages":1,"unpaired":0,"repeated":0,"overlaps":0,"copies":0,"last_decoded":"2001-09-09T01:46:40.001000000Z"},` +
+			`"protocols":{"fake":{"packets":1,"bytes_seen":7,"bytes_decoded":6,"bytes_skipped":1,"gaps":0,"gap_bytes":0,"resyncs":1,"messages":1,"unpaired":0,"repeated":0,"overlaps":0,"copies":0,"last_decoded":"2001-09-09T01:46:40.001000000Z"}}}`},
 	} {
 		if c.got != c.want || !json.Valid([]byte(c.got)) {
 			t.Errorf("got  %s\nwant %s", c.got, c.want)
