@@ -28,7 +28,7 @@ func (r *reader) rule(n *yaml.Node) *Rule {
 	if !r.plain(n) {
 		return nil
 	}
-	rule := &Rule{File: r.file, Line: n.Line, Quiet: int64(defaultQuiet), Confidence: defaultConfidence, Impact: math.NaN()}
+	rule := &Rule{File: r.file, Line: n.Line, Sum: sumOf(n), Quiet: int64(defaultQuiet), Confidence: defaultConfidence, Impact: math.NaN()}
 	var message, learned, observed, where, tests *yaml.Node
 	node := func(dst **yaml.Node) func(*yaml.Node) { return func(n *yaml.Node) { *dst = n } }
 	seen := r.fields(n, "a rule", map[string]func(*yaml.Node){

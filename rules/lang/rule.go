@@ -30,6 +30,7 @@ type Rule struct {
 
 	File string
 	Line int
+	Sum  Sum
 }
 
 // Help is what the documentation and the console say about a rule.
