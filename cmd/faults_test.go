@@ -1,16 +1,13 @@
 package cmd
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -50,32 +47,32 @@ func TestDeliveryUnderFaults(t *testing.T) {
 			site.killSensor(100 + rnd.IntN(300))
 			site.startSensor()
 		case "kill collector":
-			site.collector.kill()
+			site.collector.Kill()
 			site.appendSome(rnd.IntN(50))
 			site.startCollector()
 		case "kill both":
-			site.collector.kill()
+			site.collector.Kill()
 			site.killSensor(100 + rnd.IntN(300))
 			site.startSensor()
 			site.startCollector()
 		case "cut network":
-			site.wire.cut()
+			site.wire.Cut()
 		case "cut for a while":
-			site.wire.down(true)
+			site.wire.Down(true)
 			site.appendSome(50 + rnd.IntN(200))
-			site.wire.down(false)
+			site.wire.Down(false)
 		case "repeat requests":
 			site.repeatRequests()
 		case "flood":
-			site.wire.down(true)
+			site.wire.Down(true)
 			site.appendSome(2500)
-			site.wire.down(false)
+			site.wire.Down(false)
 			site.drain()
 		}
 	}
 	site.drain()
-	site.sensor.kill()
-	site.collector.kill()
+	site.sensor.Kill()
+	site.collector.Kill()
 	t.Logf("%d rounds: %v", rounds, faults)
 	site.judge()
 }
@@ -83,7 +80,7 @@ func TestDeliveryUnderFaults(t *testing.T) {
 // order has the sensor append n alerts.
 func (s *site) order(n int) {
 	s.t.Helper()
-	if _, err := fmt.Fprintf(s.sensor.in, "append %d %d\n", s.nextAlert, n); err != nil {
+	if _, err := fmt.Fprintf(s.sensor.In, "append %d %d\n", s.nextAlert, n); err != nil {
 		s.t.Fatal(err)
 	}
 	s.nextAlert += n
@@ -93,7 +90,7 @@ func (s *site) order(n int) {
 func (s *site) appendSome(n int) {
 	s.t.Helper()
 	s.order(n)
-	line := s.sensor.expect("appended ")
+	line := s.sensor.Expect("appended ")
 	if want := fmt.Sprintf("appended %d %d", s.nextAlert-n, n); line != want {
 		s.t.Fatalf("the sensor said %q, not %q", line, want)
 	}
@@ -105,11 +102,11 @@ func (s *site) killSensor(n int) {
 	s.t.Helper()
 	s.order(n)
 	for range n / 20 {
-		s.sensor.expect("disk ")
+		s.sensor.Expect("disk ")
 	}
-	s.sensor.kill()
-	for s.sensor.out.Scan() {
-		s.heard(s.sensor.out.Text())
+	s.sensor.Kill()
+	for s.sensor.Out.Scan() {
+		s.heard(s.sensor.Out.Text())
 	}
 }
 
@@ -128,9 +125,9 @@ func (s *site) heard(line string) {
 func (s *site) drain() {
 	s.t.Helper()
 	for end := time.Now().Add(3 * time.Minute); ; {
-		fmt.Fprintln(s.sensor.in, "waiting")
+		fmt.Fprintln(s.sensor.In, "waiting")
 		var n int
-		fmt.Sscanf(s.sensor.expect("waiting "), "waiting %d", &n)
+		fmt.Sscanf(s.sensor.Expect("waiting "), "waiting %d", &n)
 		if n == 0 {
 			return
 		}
@@ -237,42 +234,13 @@ func (s *site) judge() {
 		t.Errorf("epochs %v; want one, as nothing was restored", epochs)
 	}
 	t.Logf("%d alerts on disk, %d of them urgent; %d stored; %d dropped by the full spool and named; %d stored of runs that the sensor's end cut off", all, urgent, all-lost, lost, unsaid)
-	t.Logf("faults that bit: %d connections cut, %d envelopes delivered again", s.wire.cuts(), s.repeats)
-	if !testing.Short() && (s.repeats == 0 || s.wire.cuts() == 0) { // whether a cut meets a live connection is chance
+	t.Logf("faults that bit: %d connections cut, %d envelopes delivered again", s.wire.Cuts(), s.repeats)
+	if !testing.Short() && (s.repeats == 0 || s.wire.Cuts() == 0) { // whether a cut meets a live connection is chance
 		t.Error("no fault bit: the test shows nothing")
 	}
 	if all < 5000 && !testing.Short() {
 		t.Errorf("only %d alerts went through", all)
 	}
-}
-
-// A line reader over a process's standard output.
-type lines struct {
-	*bufio.Scanner
-	each func(line string) // called with each line that until reads
-	seen []string
-}
-
-func readLines(r io.Reader) *lines {
-	sc := bufio.NewScanner(r)
-	sc.Buffer(nil, 1<<20)
-	return &lines{Scanner: sc}
-}
-
-// until returns the next line that begins with prefix, or an error when the output ends before one.
-func (l *lines) until(prefix string) (string, error) {
-	for l.Scan() {
-		if l.each != nil {
-			l.each(l.Text())
-		}
-		if strings.HasPrefix(l.Text(), prefix) {
-			return l.Text(), nil
-		}
-		if l.each == nil {
-			l.seen = append(l.seen, l.Text())
-		}
-	}
-	return "", fmt.Errorf("the process ended without %q; it said %q, %v", prefix, l.seen, l.Err())
 }
 
 func TestMain(m *testing.M) {
