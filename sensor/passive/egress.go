@@ -116,7 +116,7 @@ func (e *Egress) Watch() error {
 		}
 		return nil
 	}
-	if err := e.linkHolds(); err != nil {
+	if err := e.linkHolds(); err != nil || isSealed.Load() {
 		return err
 	}
 	result, err := link.QueryPrograms(link.QueryOptions{Target: e.index, Attach: ebpf.AttachTCXEgress})

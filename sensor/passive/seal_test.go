@@ -7,8 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -45,6 +48,48 @@ var attempts = []struct {
 	{"packet socket without header", true, func() error { return socket(unix.AF_PACKET, unix.SOCK_DGRAM) }},
 	{"XDP socket", true, func() error { return socket(unix.AF_XDP, unix.SOCK_RAW) }},
 	{"raw IP socket", true, func() error { return socket(unix.AF_INET, unix.SOCK_RAW) }},
+	{"ping socket", true, func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, unix.IPPROTO_ICMP)
+		if err == nil {
+			unix.Close(fd)
+		}
+		return err
+	}},
+	{"socket to other processes", true, func() error { return socket(unix.AF_UNIX, unix.SOCK_DGRAM) }},
+	{"UDP bound to an interface", true, func() error { return option(func(fd int) error { return unix.BindToDevice(fd, "lo") }) }},
+	{"joining a group", true, func() error {
+		return option(func(fd int) error {
+			return unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, &unix.IPMreqn{Multiaddr: [4]byte{239, 1, 2, 3}})
+		})
+	}},
+	{"code made at run time", true, func() error {
+		mem, err := unix.Mmap(-1, 0, os.Getpagesize(), unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE|unix.MAP_ANON)
+		if err == nil {
+			unix.Munmap(mem)
+		}
+		return err
+	}},
+	{"io_uring", true, func() error {
+		var params [120]byte
+		_, _, errno := unix.Syscall(unix.SYS_IO_URING_SETUP, 4, uintptr(unsafe.Pointer(&params)), 0)
+		return errnoOrNil(errno)
+	}},
+	{"a signal to another process", true, func() error { return unix.Kill(os.Getppid(), 0) }},
+	{"a signal to itself", false, func() error { return unix.Kill(os.Getpid(), 0) }},
+	{"UDP to the collector", false, func() error { return socket(unix.AF_INET6, unix.SOCK_DGRAM) }},
+	{"the state of interfaces", false, func() error { _, err := net.Interfaces(); return err }},
+	{"more threads", false, func() error {
+		var all sync.WaitGroup
+		for range 20 {
+			all.Go(func() {
+				runtime.LockOSThread() // and never unlock: each gets a thread of its own
+				os.ReadFile("/proc/self/stat")
+			})
+		}
+		all.Wait()
+		runtime.GC()
+		return nil
+	}},
 	{"another program", true, func() error { return exec.Command("/bin/true").Run() }},
 	{"another namespace", true, func() error { return unix.Unshare(unix.CLONE_NEWUSER) }},
 	{"trace", true, func() error { return unix.PtraceAttach(os.Getppid()) }},
@@ -65,6 +110,16 @@ var attempts = []struct {
 		}
 		return err
 	}},
+}
+
+// option sets one on a socket for UDP.
+func option(set func(fd int) error) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		return nil // which no case expects
+	}
+	defer unix.Close(fd)
+	return set(fd)
 }
 
 func socket(family, kind int) error {
