@@ -38,7 +38,11 @@ type Message struct {
 }
 
 // Reset empties m for the next frame and keeps the room of Points.
-func (m *Message) Reset() { *m = Message{Points: m.Points[:0]} }
+func (m *Message) Reset() {
+	points := m.Points[:0]
+	*m = Message{} // in place; with points in the literal it would be built elsewhere and copied
+	m.Points = points
+}
 
 // Text returns the text of p, which lies in m.Body, or nil.
 func (m *Message) Text(p *Point) []byte {

@@ -29,7 +29,9 @@ func crc(b []byte) uint16 {
 	var v uint16
 	t := &crcTables
 	for len(b) >= 8 {
-		v = t[7][byte(v)^b[0]] ^ t[6][byte(v>>8)^b[1]] ^ t[5][b[2]] ^ t[4][b[3]] ^ t[3][b[4]] ^ t[2][b[5]] ^ t[1][b[6]] ^ t[0][b[7]]
+		x := binary.LittleEndian.Uint64(b) ^ uint64(v)
+		v = t[7][byte(x)] ^ t[6][byte(x>>8)] ^ t[5][byte(x>>16)] ^ t[4][byte(x>>24)] ^
+			t[3][byte(x>>32)] ^ t[2][byte(x>>40)] ^ t[1][byte(x>>48)] ^ t[0][byte(x>>56)]
 		b = b[8:]
 	}
 	for _, c := range b {

@@ -1,9 +1,6 @@
 package dnp3
 
-import (
-	"github.com/roje-ot/roje/protocols"
-	"github.com/roje-ot/roje/protocols/wire"
-)
+import "github.com/roje-ot/roje/protocols"
 
 // Bits of the application control octet, IEEE 1815 4.2.2.3.
 const (
@@ -88,7 +85,7 @@ func (d *decoder) Decode(f protocols.Frame, m *protocols.Message) bool {
 	case unfitted:
 		return true
 	}
-	d.fragment(f, m, l, frag)
+	d.fragment(p, f.At, m, l, frag)
 	return true
 }
 
@@ -109,16 +106,19 @@ func (d *decoder) roles(m *protocols.Message, l link, master bool) {
 	d.server, d.serverOK = m.Dir, true
 }
 
-// fragment reads a whole application fragment.
-func (d *decoder) fragment(f protocols.Frame, m *protocols.Message, l link, frag []byte) {
-	c := wire.New(frag)
+// fragment reads a whole application fragment of p that was complete at that time.
+func (d *decoder) fragment(p *peer, at int64, m *protocols.Message, l link, frag []byte) {
+	t := &d.detail
+	var r reader
+	r.d, r.m = t, m
+	r.c.Reset(frag)
+	c := &r.c
 	ctl, code := c.U8(), c.U8()
 	m.Body = frag
 	if c.Short {
 		m.Faults |= protocols.Short
 		return
 	}
-	t := &d.detail
 	t.app, t.hasApp = ctl, true
 	m.HasCode, m.Code = true, uint16(code)
 	fn := functionOf(code)
@@ -132,6 +132,7 @@ func (d *decoder) fragment(f protocols.Frame, m *protocols.Message, l link, frag
 	if code != fnConfirm && fn.answer == l.dir() {
 		m.Faults |= protocols.BadDirection // what a station does with it goes by the function
 		d.roles(m, l, !fn.answer)
+		p = d.peerOf(uint16(m.Master), uint16(m.Station))
 	}
 	uns := ctl&appUns != 0
 	if uns != (code == fnUnsolicited) && code != fnConfirm {
@@ -149,12 +150,11 @@ func (d *decoder) fragment(f protocols.Frame, m *protocols.Message, l link, frag
 		}
 		m.Status = uint32(t.iin & iinRefusals >> 8 << statusIIN)
 	}
-	r := reader{d: t, m: m, c: c}
 	r.objects(fn)
 	if len(t.objects) > 0 && code == fnWrite {
 		if op := writeOps[t.objects[0].group]; op != protocols.Other {
 			m.Op = op
 		}
 	}
-	d.peerOf(uint16(m.Master), uint16(m.Station)).pair(m, fn, ctl, f.At, l.dst >= firstBroadcast)
+	p.pair(m, fn, ctl, at, l.dst >= firstBroadcast)
 }

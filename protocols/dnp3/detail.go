@@ -29,7 +29,8 @@ func (d *Detail) reset() {
 	if cap(o) > keepHeaders {
 		o = nil
 	}
-	*d = Detail{objects: o}
+	*d = Detail{}
+	d.objects = o
 }
 
 func (d *Detail) set(r reg, v uint32) {

@@ -49,22 +49,22 @@ func (h *header) prefix() prefix   { return prefixes[h.qualifier>>4&7] }
 func (h *header) rng() rangeCode   { return rangeCodes[h.qualifier&15] }
 func (h *header) typeCode() uint16 { return uint16(h.group)<<8 | uint16(h.variation) }
 
-// readHeader reads one object header up to its first object.
-func readHeader(c *wire.Cursor) (h header, f protocols.Faults) {
+// read reads one object header up to its first object. Of h, which is zero, it fills as much as there is.
+func (h *header) read(c *wire.Cursor) (f protocols.Faults) {
 	h.group, h.variation, h.qualifier = c.U8(), c.U8(), c.U8()
 	if c.Short {
-		return h, protocols.Short
-	}
-	if h.qualifier&0x80 != 0 || !h.prefix().known || !h.rng().known {
-		return h, protocols.BadHeader
+		return protocols.Short
 	}
 	r := h.rng()
+	if h.qualifier&0x80 != 0 || !h.prefix().known || !r.known {
+		return protocols.BadHeader
+	}
 	switch {
 	case r.run:
 		h.ranged = true
 		h.start, h.stop = uint32(c.LE(r.bytes)), uint32(c.LE(r.bytes))
 		if h.stop < h.start {
-			return h, protocols.BadQuantity
+			return protocols.BadQuantity
 		}
 		h.count = uint64(h.stop) - uint64(h.start) + 1
 	case r.bytes > 0:
@@ -74,7 +74,7 @@ func readHeader(c *wire.Cursor) (h header, f protocols.Faults) {
 	if c.Short {
 		f = protocols.Short
 	}
-	return h, f
+	return f
 }
 
 // carries says whether objects follow the header in a fragment with that function. A READ asks by headers alone, but
@@ -122,12 +122,15 @@ const (
 func (r *reader) objects(fn *function) {
 	for r.c.Left() > 0 && !r.lost {
 		mark := r.c.Pos()
-		h, f := readHeader(&r.c)
-		if r.c.Pos() > mark+2 {
-			r.d.objects = append(r.d.objects, h)
+		n := len(r.d.objects)
+		r.d.objects = append(r.d.objects, header{})
+		h := &r.d.objects[n]
+		f := h.read(&r.c)
+		if r.c.Pos() <= mark+2 {
+			r.d.objects = r.d.objects[:n] // not even its three octets are there
 		}
 		if r.lost = f != 0; !r.lost {
-			f = r.object(fn, &h)
+			f = r.object(fn, h)
 		}
 		r.m.Faults |= f
 		if r.lost {
@@ -177,7 +180,7 @@ func (r *reader) object(fn *function, h *header) (f protocols.Faults) {
 	for i := range h.count {
 		before := r.c.Pos()
 		pt := r.next()
-		*pt = protocols.Point{Kind: o.kind, Type: h.typeCode(), Addr: h.start + uint32(i), N: 1}
+		begin(pt, o.kind, h.typeCode(), h.start+uint32(i))
 		g := r.one(o, h, p, pt)
 		f |= g
 		if r.lost {
@@ -288,6 +291,13 @@ func (r *reader) next() *protocols.Point {
 	return &r.m.Points[:n+1][n]
 }
 
+// begin makes pt a point of which only what the header says is known. It writes in place: a literal would be built
+// elsewhere and copied, which costs more than reading the object.
+func begin(pt *protocols.Point, kind protocols.Kind, code uint16, addr uint32) {
+	*pt = protocols.Point{}
+	pt.Kind, pt.Type, pt.Addr, pt.N = kind, code, addr, 1
+}
+
 func (r *reader) keep() protocols.Faults {
 	if len(r.m.Points) >= maxPoints {
 		return protocols.BadQuantity
@@ -309,23 +319,22 @@ func (r *reader) packed(o *object, h *header) (f protocols.Faults) {
 	}
 	bits := r.c.Take(int((h.count*width + 7) / 8))
 	mask := byte(1<<width - 1)
-	pt := protocols.Point{Has: protocols.HasValue}
 	pattern := h.typeCode() == patternMask
-	if pattern {
-		pt = r.mask
-	}
-	pt.Kind, pt.Type, pt.N = o.kind, h.typeCode(), 1
 	for i := range h.count {
 		at := i * width
 		v := bits[at/8] >> (at % 8) & mask
 		if pattern && v == 0 {
 			continue
 		}
-		pt.Addr = h.start + uint32(i)
-		if !pattern {
-			pt.Value = float64(v)
+		pt := r.next()
+		if pattern {
+			*pt = r.mask
+			pt.Kind, pt.Type, pt.N, pt.Addr = o.kind, h.typeCode(), 1, h.start+uint32(i)
+		} else {
+			begin(pt, o.kind, h.typeCode(), h.start+uint32(i))
+			pt.Value, pt.Has = float64(v), protocols.HasValue
 		}
-		f |= r.point(&pt)
+		f |= r.keep()
 	}
 	return f
 }

@@ -86,9 +86,9 @@ func frameLen(length uint8) int {
 	return headerLen + n + 2*((n+blockLen-1)/blockLen)
 }
 
-func (l link) prm() bool              { return l.ctl&ctlPrm != 0 }
-func (l link) dir() bool              { return l.ctl&ctlDir != 0 }
-func (l link) function() linkFunction { return linkFunctions[l.ctl>>6&1][l.ctl&0x0f] }
+func (l link) prm() bool               { return l.ctl&ctlPrm != 0 }
+func (l link) dir() bool               { return l.ctl&ctlDir != 0 }
+func (l link) function() *linkFunction { return &linkFunctions[l.ctl>>6&1][l.ctl&0x0f] }
 
 // userData says whether an application reads what the frame carries. Data under a reserved function of a primary
 // station counts, and under TEST_LINK_STATES: there are stations that take it.
@@ -129,12 +129,16 @@ func (l link) check() (f protocols.Faults) {
 	return f
 }
 
-// userBytes appends to dst the user data of the frame b without its checks, and says what is wrong with the blocks.
-// The frame may be cut short. The checks of a sound frame are known to agree.
+// userBytes returns the user data of the frame b without its checks, and says what is wrong with the blocks. What lies
+// in one block is returned where it is, the rest is appended to dst. The frame may be cut short. The checks of a sound
+// frame are known to agree.
 func (l link) userBytes(dst, b []byte, sound bool) ([]byte, protocols.Faults) {
 	var f protocols.Faults
 	want := int(l.length) - minLength
 	b = b[headerLen:]
+	if sound && want <= blockLen && want <= len(b) {
+		return b[:want:want], f
+	}
 	for want > 0 {
 		n := min(want, blockLen)
 		if len(b) < n+2 {

@@ -275,6 +275,11 @@ var groupRows = func() (t [256][2]int) {
 func objectOf(group, variation uint8) *object {
 	r := groupRows[group]
 	rows := objects[r[0]:r[1]]
+	if int(variation) < len(rows) { // most groups have all their variations
+		if o := &rows[variation]; o.variation == variation && !o.any {
+			return o
+		}
+	}
 	for i := range rows {
 		if o := &rows[i]; o.variation == variation && !o.any || o.any && variation != 0 {
 			return o

@@ -1,6 +1,10 @@
 package dnp3
 
-import "github.com/roje-ot/roje/protocols"
+import (
+	"math/bits"
+
+	"github.com/roje-ot/roje/protocols"
+)
 
 // A peer is one pair of master and outstation inside a connection; gateways carry many.
 type peer struct {
@@ -8,6 +12,7 @@ type peer struct {
 	used            uint64 // d.tick of the last frame
 	streams         [streams]stream
 	asked           [16]ask    // requests by application sequence number
+	open            uint16     // bit per element of asked that may be pending
 	confirms        [3]confirm // fragments that asked for a CONFIRM, by who sent them
 }
 
@@ -90,12 +95,12 @@ func (p *peer) pair(m *protocols.Message, fn *function, ctl uint8, at int64, bro
 		m.Turn = protocols.Alone
 	default:
 		m.Turn = protocols.Request
-		for i := range p.asked {
-			if p.asked[i].state == pending {
-				p.asked[i].state = givenUp
+		for ; p.open != 0; p.open &= p.open - 1 {
+			if a := &p.asked[bits.TrailingZeros16(p.open)]; a.state == pending {
+				a.state = givenUp
 			}
 		}
-		p.asked[seq] = ask{at: at, state: pending}
+		p.ask(seq, at)
 	}
 	if ctl&appCon != 0 {
 		p.confirms[confirmSpace(m.From, ctl)] = confirm{at: at, seq: seq, open: true}
@@ -121,8 +126,14 @@ func (p *peer) answer(m *protocols.Message, ctl uint8, at int64) {
 	a.state = answered
 	m.RTT = max(0, at-a.at)
 	if ctl&appFin == 0 { // the next fragment has the next number and answers the same request
-		p.asked[(seq+1)&seqMask] = ask{at: a.at, state: pending}
+		p.ask((seq+1)&seqMask, a.at)
 	}
+}
+
+// ask notes a request that waits for its answer.
+func (p *peer) ask(seq uint8, at int64) {
+	p.asked[seq] = ask{at: at, state: pending}
+	p.open |= 1 << seq
 }
 
 // confirmed pairs a CONFIRM with the fragment that asked for it.

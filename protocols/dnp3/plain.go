@@ -35,7 +35,7 @@ func (r *reader) flagged(o *object, h *header) (f protocols.Faults) {
 	b := r.c.Take(count * size)
 	for i := range count {
 		pt := r.next()
-		*pt = protocols.Point{Kind: o.kind, Type: h.typeCode(), Addr: h.start + uint32(i), N: 1}
+		begin(pt, o.kind, h.typeCode(), h.start+uint32(i))
 		object := b[i*size : (i+1)*size]
 		r.flags(o.shape[0].n, object[0], pt)
 		if size > 1 {

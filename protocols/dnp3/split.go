@@ -85,6 +85,9 @@ func blocksRight(b []byte) bool {
 
 // startWord returns where in b, not before from, the start octets stand, or could once more bytes come; else len(b).
 func startWord(b []byte, from int) int {
+	if from+1 < len(b) && b[from] == 0x05 && b[from+1] == 0x64 {
+		return from // as nearly always
+	}
 	for from < len(b) {
 		i := bytes.IndexByte(b[from:], 0x05)
 		if i < 0 {

@@ -15,6 +15,9 @@ type Cursor struct {
 // New returns a cursor at the front of b.
 func New(b []byte) Cursor { return Cursor{b: b} }
 
+// Reset puts c at the front of b. In a struct it writes in place, where a New would be built elsewhere and copied.
+func (c *Cursor) Reset(b []byte) { c.b, c.pos, c.Short = b, 0, false }
+
 // Pos is the offset of the next byte.
 func (c *Cursor) Pos() int { return c.pos }
 
@@ -40,10 +43,13 @@ func (c *Cursor) Rest() []byte { return c.Take(c.Left()) }
 
 // U8 reads one byte.
 func (c *Cursor) U8() uint8 {
-	if s := c.Take(1); s != nil {
-		return s[0]
+	if c.Short || c.pos >= len(c.b) {
+		c.Short = true
+		return 0
 	}
-	return 0
+	v := c.b[c.pos]
+	c.pos++
+	return v
 }
 
 // BE16 reads two bytes, most significant first.

@@ -123,7 +123,8 @@ func (t *Table) ethernet(v *view, b []byte) Bucket {
 	if len(b) < 14 {
 		return v.short()
 	}
-	v.info.MACs = [2]MAC{MAC(b[6:12]), MAC(b)}
+	copy(v.info.MACs[0][:], b[6:12])
+	copy(v.info.MACs[1][:], b[:6])
 	v.info.HasMAC = true
 	return t.ethertype(v, binary.BigEndian.Uint16(b[12:]), b[14:])
 }

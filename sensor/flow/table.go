@@ -2,6 +2,7 @@ package flow
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/netip"
 
 	"github.com/roje-ot/roje/protocols"
@@ -10,7 +11,7 @@ import (
 
 // key4 and key6 tell connections apart, with the lesser end first, so that both directions have the same key.
 type key4 struct {
-	a, b   [4]byte
+	a, b   uint32 // as numbers, the most significant octet first
 	pa, pb uint16
 	kind   uint32 // VXLAN network identifier, transport
 }
@@ -83,7 +84,9 @@ func (l *list) move(c *Conn) {
 func (t *Table) packet(p *capture.Packet) Bucket {
 	v := &t.view
 	t.frags.release()
-	v.info = PacketInfo{At: p.At, Frame: p.Frame, Iface: p.Iface, Link: p.Link, Len: len(p.Data), Wire: max(p.OrigLen, len(p.Data))}
+	v.info = PacketInfo{} // in place; a literal would be built elsewhere and copied
+	v.info.At, v.info.Frame, v.info.Iface, v.info.Link = p.At, p.Frame, p.Iface, p.Link
+	v.info.Len, v.info.Wire = len(p.Data), max(p.OrigLen, len(p.Data))
 	v.missing, v.depth, v.vni, v.ipid, v.reassembly = 0, 0, 0, 0, false
 	if p.HasVLAN {
 		v.info.Tags.add(p.VLAN)
@@ -119,10 +122,11 @@ func (t *Table) touch(c *Conn, dir protocols.Dir, v *view) {
 func (t *Table) find(v *view) (*Conn, protocols.Dir) {
 	kind := v.vni<<8 | uint32(v.proto)
 	if !v.v6 {
-		k := key4{a: [4]byte(v.src[:4]), b: [4]byte(v.dst[:4]), pa: v.sport, pb: v.dport, kind: kind}
-		swapped := false
-		if order := bytes.Compare(k.a[:], k.b[:]); order > 0 || order == 0 && k.pa > k.pb {
-			k.a, k.b, k.pa, k.pb, swapped = k.b, k.a, k.pb, k.pa, true
+		a, b := binary.BigEndian.Uint32(v.src[:]), binary.BigEndian.Uint32(v.dst[:])
+		k := key4{a: a, b: b, pa: v.sport, pb: v.dport, kind: kind}
+		swapped := a > b || a == b && v.sport > v.dport
+		if swapped {
+			k = key4{a: b, b: a, pa: v.dport, pb: v.sport, kind: kind}
 		}
 		c := t.recent
 		if c == nil || c.table.is || c.table.v4 != k {
@@ -278,19 +282,23 @@ func (l *lists) eldest() *Conn {
 
 // sweep closes up to n idle connections of each list, and gives up what was waited for too long.
 func (t *Table) sweep(now int64, n int) {
-	idle := [3]int64{int64(t.config.StrayIdle), int64(t.config.TCPIdle), int64(t.config.UDPIdle)}
-	for i, l := range t.lists.all() {
-		for left := n; left > 0 && l.first != nil && now-l.first.Last > idle[i]; left-- {
-			why := Idle
-			if l.first.edges&(1<<Finished|1<<Reset|1<<Refused) != 0 {
-				why = Ended
-			}
-			t.close(l.first, why)
-		}
-	}
+	t.closeIdle(&t.lists.strays, now-int64(t.config.StrayIdle), n)
+	t.closeIdle(&t.lists.tcp, now-int64(t.config.TCPIdle), n)
+	t.closeIdle(&t.lists.udp, now-int64(t.config.UDPIdle), n)
 	for left := n; left > 0 && t.holes != nil && now-t.holes.waitingSince() > int64(t.config.HoleTimeout); left-- {
 		c := t.holes
 		t.giveUpLate(c, now)
+	}
+}
+
+// closeIdle closes up to n connections of l that had no packet since then.
+func (t *Table) closeIdle(l *list, since int64, n int) {
+	for ; n > 0 && l.first != nil && l.first.Last < since; n-- {
+		why := Idle
+		if l.first.edges&(1<<Finished|1<<Reset|1<<Refused) != 0 {
+			why = Ended
+		}
+		t.close(l.first, why)
 	}
 }
 
