@@ -25,6 +25,7 @@ type Counts struct {
 	Verdict     uint64 // user space asked for it
 	VLAN, QinQ  uint64 // frames with a tag, and further tags
 	GSO         uint64 // several segments merged by the host: timing and counts are degraded
+	Early       uint64 // of Other, those that the prefilter dropped in the driver
 }
 
 // Counts sums the counts of all CPUs.
@@ -37,7 +38,7 @@ func (f *Filter) Counts() (Counts, error) {
 	}
 	for ; len(buf) >= size; buf = buf[size:] {
 		for i, field := range []*uint64{&sum.Seen, &sum.Bytes, &sum.Kept, &sum.Other, &sum.OTPort, &sum.OTEther, &sum.First,
-			&sum.Fragment, &sum.Tunnel, &sum.Unparsed, &sum.Verdict, &sum.VLAN, &sum.QinQ, &sum.GSO} {
+			&sum.Fragment, &sum.Tunnel, &sum.Unparsed, &sum.Verdict, &sum.VLAN, &sum.QinQ, &sum.GSO, &sum.Early} {
 			*field += binary.NativeEndian.Uint64(buf[i*8:])
 		}
 	}

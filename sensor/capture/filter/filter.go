@@ -99,12 +99,18 @@ func (f *Filter) load() error {
 	if err != nil {
 		return err
 	}
-	if features.HaveProgramHelper(ebpf.SocketFilter, asm.FnKtimeGetCoarseNs) == nil {
-		if err := spec.Variables["coarse"].Set(uint32(1)); err != nil {
-			return err
-		}
+	if err := setCoarse(spec); err != nil {
+		return err
 	}
 	return spec.LoadAndAssign(&f.objs, nil)
+}
+
+// setCoarse has a program take the cheap clock where the kernel has it.
+func setCoarse(spec *ebpf.CollectionSpec) error {
+	if features.HaveProgramHelper(ebpf.SocketFilter, asm.FnKtimeGetCoarseNs) != nil {
+		return nil
+	}
+	return spec.Variables["coarse"].Set(uint32(1))
 }
 
 // fill maps the arrays and sets the first ports and ethertypes.

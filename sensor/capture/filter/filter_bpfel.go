@@ -29,7 +29,7 @@ type filterCounts struct {
 	Vlan     uint64
 	Qinq     uint64
 	Gso      uint64
-	Refused  uint64
+	Early    uint64
 	Reserved uint64
 }
 

@@ -127,14 +127,47 @@ func counted(t *testing.T, f *filter.Filter, steps int) filter.Counts {
 	return c
 }
 
-// TestKinds sends each kind of frame over a veth and counts what arrives, and what the filter says about it.
-func TestKinds(t *testing.T) {
-	span, send := pair(t)
-	f, err := filter.Load(kept)
-	if err != nil {
-		t.Fatal(err)
+// bothWays runs a test with the filter alone, and with its forerunner in the driver: what arrives and what is counted is
+// the same.
+func bothWays(t *testing.T, cfg filter.Config, test func(t *testing.T, span string, send func([]byte), f *filter.Filter, early bool)) {
+	for _, early := range []bool{false, true} {
+		name := "the filter alone"
+		if early {
+			name = "behind the prefilter"
+		}
+		t.Run(name, func(t *testing.T) {
+			span, send := pair(t)
+			f, err := filter.Load(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { f.Close() })
+			if early {
+				prefilter(t, f, span)
+			}
+			test(t, span, send, f, early)
+		})
 	}
-	defer f.Close()
+}
+
+// prefilter attaches the filter's forerunner to the interface until the test ends.
+func prefilter(t *testing.T, f *filter.Filter, span string) {
+	t.Helper()
+	p, err := f.Prefilter(span)
+	if err != nil {
+		t.Fatalf("%+v", err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestKinds sends each kind of frame over a veth and counts what arrives, and what the filter says about it.
+func TestKinds(t *testing.T) { bothWays(t, kept, testKinds) }
+
+func testKinds(t *testing.T, span string, send func([]byte), f *filter.Filter, early bool) {
 	r := open(t, Config{Interface: span, Filter: f, Blocks: 8, Retire: 1, Idle: 20})
 	before := counted(t, f, 0)
 	for i, k := range kinds {
@@ -164,6 +197,9 @@ func TestKinds(t *testing.T) {
 	if before.VLAN == 0 || before.QinQ != 40 {
 		t.Errorf("tagged frames: %+v", before)
 	}
+	if early != (before.Early > 0) || before.Early > before.Other {
+		t.Errorf("%d of %d were dropped in the driver", before.Early, before.Other)
+	}
 }
 
 // TestKindsClassic sends the same frames past the classic filter.
@@ -190,13 +226,9 @@ func TestKindsClassic(t *testing.T) {
 }
 
 // TestChanges: ports and verdicts take effect with the next frame, and a frame of another interface is not seen.
-func TestChanges(t *testing.T) {
-	span, send := pair(t)
-	f, err := filter.Load(filter.Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
+func TestChanges(t *testing.T) { bothWays(t, filter.Config{}, testChanges) }
+
+func testChanges(t *testing.T, span string, send func([]byte), f *filter.Filter, _ bool) {
 	r := open(t, Config{Interface: span, Filter: f, Blocks: 8, Retire: 1, Idle: 20})
 	link, err := netlink.LinkByName(span)
 	if err != nil {
