@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"unsafe"
@@ -95,12 +96,18 @@ func change(iface, name string, on bool) error {
 	return err
 }
 
-// Off switches every one of the named features off that is on, and returns what puts them back. The error names those
-// that stay on; the others are off all the same. A feature that the kernel does not know is off.
+// Off switches every one of the named features off that is on, and returns what puts them back, under whatever name the
+// interface then has; if it has vanished there is nothing to put back. The error names those that stay on; the others
+// are off all the same. A feature that the kernel does not know is off.
 func Off(iface string, names []string) (undo func() error, err error) {
+	undo = func() error { return nil }
+	link, err := net.InterfaceByName(iface)
+	if err != nil {
+		return undo, fmt.Errorf("offloads of %s: %w", iface, err)
+	}
 	all, err := Read(iface)
 	if err != nil {
-		return func() error { return nil }, err
+		return undo, err
 	}
 	var were []string
 	for _, name := range names {
@@ -114,9 +121,15 @@ func Off(iface string, names []string) (undo func() error, err error) {
 		were = append(were, name)
 	}
 	return func() error {
+		now, err := net.InterfaceByIndex(link.Index)
+		if err != nil {
+			return nil
+		}
 		var errs []error
 		for _, name := range slices.Backward(were) {
-			errs = append(errs, Switch(iface, name, true))
+			if err := Switch(now.Name, name, true); !errors.Is(err, unix.ENODEV) {
+				errs = append(errs, err)
+			}
 		}
 		return errors.Join(errs...)
 	}, err

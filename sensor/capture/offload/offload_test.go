@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/roje-ot/roje/testdata/need"
 )
 
@@ -58,6 +60,30 @@ func TestOff(t *testing.T) {
 		if after := on(t, span, c.features); !slices.Equal(after, c.want) {
 			t.Errorf("%s: on afterwards are %q, want %q", c.name, after, c.want)
 		}
+	}
+}
+
+// TestUndoFollows: what was switched off is put back on an interface that was renamed meanwhile, and is forgotten with
+// one that vanished.
+func TestUndoFollows(t *testing.T) {
+	span, _ := need.Veth(t)
+	undo, err := Off(span, Stripping)
+	if err != nil {
+		t.Fatal(err)
+	}
+	link, err := netlink.LinkByName(span)
+	if err == nil {
+		err = errors.Join(netlink.LinkSetDown(link), netlink.LinkSetName(link, "other"), undo())
+	}
+	if after := on(t, "other", Stripping); err != nil || !slices.Equal(after, Stripping) {
+		t.Errorf("renamed: on afterwards are %q: %v", after, err)
+	}
+	undo, err = Off("other", Stripping)
+	if err == nil {
+		err = errors.Join(netlink.LinkDel(link), undo())
+	}
+	if err != nil {
+		t.Errorf("vanished: %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/vishvananda/netlink"
@@ -137,6 +138,12 @@ func TestPrefilterEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	do := func(what string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
 	web := ether(0x0800, ipv4(3, tcp, 1, 0, ports(40000, 80, 0)))
 	var before filter.Counts
 	again := func(after string, arrive, early int) {
@@ -155,16 +162,34 @@ func TestPrefilterEnds(t *testing.T) {
 		}
 		before = now
 	}
-	do := func(what string, err error) {
+	probes := byte(0)
+	// flows sends probes until the last of them arrives: a link that was set up carries nothing at first.
+	flows := func() {
 		t.Helper()
-		if err != nil {
-			t.Fatalf("%s: %v", what, err)
+		var p capture.Packet
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+			probes++
+			probe := ether(0x88b8, append(make([]byte, 46), probes))
+			send(probe)
+			for err = nil; err == nil; err = r.Next(&p) {
+				if bytes.Equal(p.Data, probe) {
+					before, err = f.Counts()
+					do("count", err)
+					return
+				}
+			}
+			if !errors.Is(err, capture.ErrIdle) {
+				t.Fatal(err)
+			}
+			p.Data = nil
 		}
+		t.Fatal("the link has carried nothing for a minute")
 	}
 	again("at the start", 8, 1)
 	do("set down", netlink.LinkSetDown(link))
 	do("rename", netlink.LinkSetName(link, "other"))
 	do("set up", netlink.LinkSetUp(link))
+	flows()
 	again("down, renamed, and up", 0, 20)
 	do("take away", netlink.LinkDel(link))
 	do("bring back", netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: span}, PeerName: "peer"}))
@@ -177,6 +202,7 @@ func TestPrefilterEnds(t *testing.T) {
 		}
 	}
 	send = need.Sender(t, "peer")
+	flows()
 	was := before.Early
 	again("away and back", 0, 0)
 	if before.Early != was {
