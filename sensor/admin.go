@@ -68,6 +68,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		}
 		r.collect(out)
 	}
+	m.d.rules.collect(out)
 	out <- prometheus.MustNewConstMetric(build, prometheus.GaugeValue, 1, m.d.version, m.d.cfg.Phase, m.d.passive.level())
 }
 
@@ -87,6 +88,7 @@ func (d *daemon) openAdmin() (func() error, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.Handle("POST /rules/reload", d.reloadAction())
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
@@ -108,6 +110,7 @@ func (d *daemon) reportHealth() {
 		At: time.Now().UTC(), Version: d.version, UptimeS: int64(time.Since(d.began).Seconds()), Phase: d.cfg.Phase,
 		Alerts: d.box.raised.Load(), Lost: stats.Lost, SpoolBytes: stats.Bytes, Spooled: stats.Records(), Passive: d.passive.level(),
 	}
+	h.Rules = d.rules.health()
 	if d.sent != nil {
 		h.Sent = d.sent()
 	}

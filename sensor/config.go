@@ -21,7 +21,9 @@ type Config struct {
 	Interfaces  []string      `yaml:"interfaces"` // the SPAN ports
 	Replay      Recorded      `yaml:"replay"`     // capture files instead of interfaces, for demos
 	Phase       string        `yaml:"phase"`      // learn, enforce (default) or off
-	Rules       string        `yaml:"rules"`      // folder of further rules beside the built-in pack
+	Rules       string        `yaml:"rules"`      // further rules beside the built-in pack: a folder, or a signed pack
+	RulesSite   string        `yaml:"rules_site"` // what the site says about rules: off, severity, exceptions
+	RulesKey    string        `yaml:"rules_key"`  // public key (PEM) that packs must be signed with; then nothing else is taken
 	Enrolment   string        `yaml:"enrolment"`  // folder that `roje-sensor enrol` made; default STATE/enrolment. Without one, alerts stay in the spool
 	SpoolBytes  int64         `yaml:"spool_bytes"`
 	LedgerBytes int64         `yaml:"ledger_bytes"` // what the record of control actions may take on disk; default 256 MiB

@@ -30,7 +30,8 @@ type Replaying struct {
 	Phase                                    rules.Phase
 	Propose                                  bool             // in the phase Learn: leave what was learned to a person
 	Shadow                                   []baseline.Class // in the phase Enforce: judge as if these classes of what waits were approved
-	Rules                                    string           // folder of rules beside the shipped pack; "" for none
+	Rules                                    string           // folder of rules beside the shipped pack, or a pack; "" for none
+	Site                                     string           // what a site says about rules: package site; "" for none
 	Until                                    time.Time        // each capture is read up to here, in packet time; to its end if zero
 	Warn                                     io.Writer        // for what does not stop the replay
 
@@ -44,9 +45,11 @@ type Replaying struct {
 func Replay(ctx context.Context, r Replaying) (err error) {
 	set := r.set
 	if set == nil {
-		if set, err = LoadRules(r.Rules); err != nil {
+		book, err := LoadRulebook(RuleFiles{Rules: r.Rules, Site: r.Site}, time.Time{})
+		if err != nil {
 			return err
 		}
+		set = book.Rules
 	}
 	base, warning, err := baseline.Open(r.State, baseline.Options{Phase: r.Phase, ReadOnly: r.Phase != rules.Learn})
 	if err != nil {

@@ -52,6 +52,7 @@ type daemon struct {
 	readers  []*reader
 	passive  *passivity
 	metrics  *metrics
+	rules    inForce
 }
 
 // A shipper takes what is in the spool to the collector until ctx ends.
@@ -64,7 +65,7 @@ type shipper interface {
 func Run(ctx context.Context, cfg Config, version string, log *slog.Logger) (err error) {
 	d := &daemon{cfg: cfg, log: log, version: version, began: time.Now()}
 	d.metrics = &metrics{d: d}
-	for _, open := range []func() (func() error, error){d.openBaseline, d.openAssets, d.openSpool, d.openLedger, d.openEvidence, d.openRules, d.openSources, d.openAdmin} {
+	for _, open := range []func() (func() error, error){d.openBaseline, d.openAssets, d.openSpool, d.openLedger, d.openEvidence, d.openRules, d.openSources, d.openReload, d.openAdmin} {
 		closing, err := open()
 		if closing != nil {
 			defer func() { err = errors.Join(err, closing()) }()
@@ -136,11 +137,8 @@ func (d *daemon) openDelivery() error {
 }
 
 func (d *daemon) openRules() (func() error, error) {
-	set, err := LoadRules(d.cfg.Rules)
-	if err != nil {
-		return nil, err
-	}
 	if d.cfg.Name == "" {
+		var err error
 		if d.cfg.Name, err = os.Hostname(); err != nil {
 			return nil, err
 		}
@@ -150,8 +148,7 @@ func (d *daemon) openRules() (func() error, error) {
 		return nil, err
 	}
 	d.box = newOutbox(d.spool, alerts, d.log)
-	d.judge = engine.New(set, engine.Options{Sensor: d.cfg.Name, Emit: d.found})
-	return d.box.close, nil
+	return d.box.close, d.firstRules()
 }
 
 // judgeTime is the packet time of what is being judged.

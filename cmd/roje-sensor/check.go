@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,10 +19,11 @@ func check() *cobra.Command {
 				return usageError{errors.New("name the configuration with --config FILE")}
 			}
 			cfg, err := sensor.LoadConfig(config)
-			_, rules := sensor.LoadRules(cfg.Rules)
+			book, rules := sensor.LoadRulebook(cfg.RuleFiles(), time.Now())
 			if err := errors.Join(err, rules); err != nil {
 				return err
 			}
+			sayExpired(cmd.OutOrStdout(), book)
 			fmt.Fprintln(cmd.OutOrStdout(), config, "is good")
 			return nil
 		},
@@ -32,8 +34,10 @@ func check() *cobra.Command {
 
 func rulesCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "rules", Short: "Work with detection rules", Args: needs(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error { return usageError{errors.New("name a command: test, backtest")} }}
-	cmd.AddCommand(backtest())
+		RunE: func(*cobra.Command, []string) error {
+			return usageError{errors.New("name a command: test, check, list, backtest, pack")}
+		}}
+	cmd.AddCommand(backtest(), rulesCheck(), rulesList(), rulesPack())
 	cmd.AddCommand(&cobra.Command{
 		Use: "test [DIR]", Short: "Run the tests embedded in the shipped rules, or in those of DIR as well", Args: needs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

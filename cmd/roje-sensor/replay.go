@@ -40,6 +40,7 @@ func replay() *cobra.Command {
 	f.StringVar(&r.State, "state", "", "`DIR` of the baseline")
 	f.BoolVar(&r.Propose, "propose", false, "in the phase learn: approve nothing; baseline propose shows what was learned")
 	f.StringVar(&phase, "phase", "enforce", "learn, enforce or off")
-	f.StringVar(&r.Rules, "rules", "", "`DIR` of rules beside the shipped pack")
+	f.StringVar(&r.Rules, "rules", "", "`DIR` of rules beside the shipped pack, or a signed pack")
+	f.StringVar(&r.Site, "site", "", "`FILE` with what a site says about rules: off, severity, exceptions")
 	return cmd
 }

@@ -1,0 +1,14 @@
+package batch
+
+import "time"
+
+// RuleHealth is what a sensor judges by.
+type RuleHealth struct {
+	Rules       int               `json:"rules"`                  // in force
+	Pack        string            `json:"pack,omitempty"`         // name of the pack beside the built-in rules
+	PackVersion uint64            `json:"pack_version,omitempty"` //
+	Since       time.Time         `json:"since"`                  // when they were loaded
+	Refused     string            `json:"refused,omitempty"`      // why the last reload was refused: the rules before it are in force
+	Expired     int               `json:"expired,omitempty"`      // exceptions of the site that are over
+	Suppressed  map[string]uint64 `json:"suppressed,omitempty"`   // by rule: how often an exception of the site kept it from firing
+}
