@@ -181,7 +181,11 @@ func timeRecord(s *said) []record {
 	if s.name != "WRITE" || len(s.points) != 1 || s.points[0].Type>>8 != 50 || s.points[0].Type&0xff == 4 {
 		return nil
 	}
-	return []record{{"time": s.points[0].Time / 1e6}}
+	ms := s.points[0].Time / 1e6
+	if s.points[0].Type&0xff == 3 { // the outstation adds the time since it recorded its own; it is compared to the minute
+		ms -= ms % 60_000
+	}
+	return []record{{"time": ms}}
 }
 
 // restartRecord says how long a restart will take, in the unit of the object, in the answer to a restart.

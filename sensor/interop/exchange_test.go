@@ -21,10 +21,16 @@ import (
 // libmodbusPeer compiles testdata/libmodbus_peer.c.
 func libmodbusPeer(t *testing.T) string {
 	t.Helper()
+	return compileLibmodbus(t, "libmodbus_peer.c")
+}
+
+// compileLibmodbus compiles a program in testdata that is linked with libmodbus, and returns its path.
+func compileLibmodbus(t *testing.T, source string) string {
+	t.Helper()
 	gcc := need.Tool(t, "gcc", "gcc, libc6-dev")
 	need.Library(t, "modbus/modbus.h", "libmodbus-dev")
-	path := filepath.Join(t.TempDir(), "libmodbus_peer")
-	if out, err := exec.Command(gcc, "-O1", "-o", path, "testdata/libmodbus_peer.c", "-lmodbus", "-lpthread").CombinedOutput(); err != nil {
+	path := filepath.Join(t.TempDir(), "peer")
+	if out, err := exec.Command(gcc, "-O1", "-o", path, filepath.Join("testdata", source), "-lmodbus", "-lpthread").CombinedOutput(); err != nil {
 		t.Fatalf("gcc: %v\n%s", err, out)
 	}
 	return path

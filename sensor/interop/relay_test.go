@@ -16,8 +16,9 @@ import (
 	"github.com/roje-ot/roje/sensor/flow"
 )
 
-// A piece is what one read of one end gave, or the opening of a connection if it is empty.
+// A piece is what one read of one end gave; if it is empty, the opening of a connection, or its end.
 type piece struct {
+	end    bool
 	at     time.Time
 	conn   int
 	server bool // the server sent it
@@ -27,7 +28,8 @@ type piece struct {
 // A relay passes bytes between the two ends of a stack, and keeps them in the order in which it passed them on.
 type relay struct {
 	listener net.Listener
-	server   string // address of the stack's server
+	server   string                             // address of the stack's server
+	twist    func(server bool, b []byte) []byte // what is passed on and kept instead of b, which the server sent or the client; nil: b
 	wait     sync.WaitGroup
 
 	mu     sync.Mutex // guards what follows
@@ -39,11 +41,17 @@ type relay struct {
 // newRelay listens on loopback and passes on to server. It is closed with the test.
 func newRelay(t *testing.T, server string) *relay {
 	t.Helper()
+	return newTwisted(t, server, nil)
+}
+
+// newTwisted is newRelay for a relay that changes what it passes on. twist is called by two goroutines.
+func newTwisted(t *testing.T, server string, twist func(server bool, b []byte) []byte) *relay {
+	t.Helper()
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &relay{listener: l, server: server}
+	r := &relay{listener: l, server: server, twist: twist}
 	r.wait.Go(r.accept)
 	t.Cleanup(r.close)
 	return r
@@ -88,15 +96,22 @@ func (r *relay) pass(conn int, fromServer bool, from io.Reader, to net.Conn) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
-		if n > 0 {
+		out := append([]byte(nil), buf[:n]...)
+		if n > 0 && r.twist != nil {
+			out = r.twist(fromServer, out)
+		}
+		if len(out) > 0 {
 			r.mu.Lock()
-			r.pieces = append(r.pieces, piece{at: time.Now(), conn: conn, server: fromServer, bytes: append([]byte(nil), buf[:n]...)})
+			r.pieces = append(r.pieces, piece{at: time.Now(), conn: conn, server: fromServer, bytes: out})
 			r.mu.Unlock()
-			if _, err := to.Write(buf[:n]); err != nil {
+			if _, err := to.Write(out); err != nil {
 				return
 			}
 		}
 		if err != nil {
+			r.mu.Lock()
+			r.pieces = append(r.pieces, piece{end: true, at: time.Now(), conn: conn, server: fromServer})
+			r.mu.Unlock()
 			to.(*net.TCPConn).CloseWrite()
 			return
 		}
@@ -120,15 +135,29 @@ var ways = []way{
 // play gives the recorded bytes to a new Table, as the TCP segments of each connection.
 func (r *relay) play(t *testing.T, w way, registered uint16) []said {
 	t.Helper()
+	heard := &listener{}
+	table := flow.New(flow.Config{Protocols: catalog.All}, heard)
+	for _, p := range r.packets(t, w, registered, 1) {
+		table.Packet(&p)
+	}
+	table.Flush()
+	if heard.unframed > 0 {
+		t.Errorf("%s: %d bytes belong to no frame", w.name, heard.unframed)
+	}
+	return heard.said
+}
+
+// packets are the recorded bytes as the TCP segments of each connection. Between them passes slower times the time that
+// passed when they were recorded.
+func (r *relay) packets(t *testing.T, w way, registered uint16, slower int64) (list []capture.Packet) {
+	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if w.port == 0 {
 		w.port = registered
 	}
-	heard := &listener{}
-	table := flow.New(flow.Config{Protocols: catalog.All}, heard)
 	seq := make([][2]uint32, r.conns) // next sequence number of client and server
-	frame := uint64(0)
+	frame, start := uint64(0), time.Time{}
 	buf := gopacket.NewSerializeBuffer()
 	send := func(p *piece, flags layers.TCP, payload []byte) {
 		ends := [2]netip.AddrPort{netip.AddrPortFrom(netip.MustParseAddr("10.0.0.1"), uint16(50000+p.conn)), netip.AddrPortFrom(netip.MustParseAddr("10.0.0.2"), w.port)}
@@ -152,11 +181,18 @@ func (r *relay) play(t *testing.T, w way, registered uint16) []said {
 			t.Fatal(err)
 		}
 		frame++
-		data := buf.Bytes()
-		table.Packet(&capture.Packet{At: p.at.UnixNano(), Frame: frame, Link: capture.Ethernet, Data: data, OrigLen: len(data)})
+		data := append([]byte(nil), buf.Bytes()...)
+		list = append(list, capture.Packet{At: start.UnixNano() + p.at.Sub(start).Nanoseconds()*slower, Frame: frame, Link: capture.Ethernet, Data: data, OrigLen: len(data)})
 	}
 	for i := range r.pieces {
 		p := &r.pieces[i]
+		if i == 0 {
+			start = p.at
+		}
+		if p.end {
+			send(p, layers.TCP{ACK: true, FIN: true}, nil)
+			continue
+		}
 		if len(p.bytes) == 0 {
 			seq[p.conn] = [2]uint32{1000, 2000}
 			answer := piece{at: p.at, conn: p.conn, server: true}
@@ -170,9 +206,5 @@ func (r *relay) play(t *testing.T, w way, registered uint16) []said {
 			rest = rest[n:]
 		}
 	}
-	table.Flush()
-	if heard.unframed > 0 {
-		t.Errorf("%s: %d bytes belong to no frame", w.name, heard.unframed)
-	}
-	return heard.said
+	return list
 }

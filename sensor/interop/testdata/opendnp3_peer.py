@@ -37,6 +37,7 @@ class Log(o.ILogHandler):
     def __init__(self):
         super().__init__()
         self.open = {}
+        self.deferred = {}  # by the same key: a request that waits until an unsolicited response is confirmed
 
     def close(self, key):
         r = self.open.pop(key, None)
@@ -47,7 +48,11 @@ class Log(o.ILogHandler):
         level = level.value
         if level in APP and id in ("master", "outstation"):
             key, m = (id, APP[level]), HEADER.match(message)
+            if m[6] == "CONFIRM" and self.open.get(key, {}).get("func") == "READ" and not self.open[key]["objects"]:
+                self.deferred[key] = self.open.pop(key)
             self.close(key)
+            if m[6] == "RECORD_CURRENT_TIME":
+                Device.recorded = True
             mine = (id == "master") == (APP[level] == "tx")
             self.open[key] = {"set": id + ".fragments", "from": "client" if mine else "server", "fir": m[1] == "1", "fin": m[2] == "1", "con": m[3] == "1", "uns": m[4] == "1", "seq": int(m[5]), "func": m[6], "objects": []}
             if m[7]:
@@ -63,7 +68,11 @@ class Log(o.ILogHandler):
                 return
             if int(m[1]) == 70:
                 return  # file objects are said by themselves, with a qualifier that is not the one on the wire
-            self.open[(id, OBJ[level])]["objects"].append([int(m[1]), int(m[2]), m[3]] + [int(x) for x in m.groups()[3:] if x is not None])
+            key = (id, OBJ[level])
+            if key in self.deferred:  # a CONFIRM has no objects: these are the deferred request's
+                self.close(key)
+                self.open[key] = self.deferred.pop(key)
+            self.open[key]["objects"].append([int(m[1]), int(m[2]), m[3]] + [int(x) for x in m.groups()[3:] if x is not None])
         elif level == 128:
             m = LINK.match(message)
             if m and "USER_DATA" not in m[1]:
@@ -167,12 +176,15 @@ class Commands(o.ICommandHandler):
 
 class Device(o.IOutstationApplication):
     needs_time = False
+    recorded = False  # the stack adds what has passed since it recorded the time, to the millisecond: say the minute
 
     def SupportsWriteAbsoluteTime(self):
         return True
 
     def WriteAbsoluteTime(self, timestamp):
-        say("outstation.clock", time=timestamp.msSinceEpoch)
+        at = timestamp.msSinceEpoch
+        say("outstation.clock", time=at - at % 60000 if Device.recorded else at)
+        Device.recorded = False
         self.needs_time = False
         return True
 

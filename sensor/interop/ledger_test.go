@@ -1,0 +1,255 @@
+package interop
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/roje-ot/roje/protocols/catalog"
+	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/sensor"
+	"github.com/roje-ot/roje/sensor/capture"
+	"github.com/roje-ot/roje/sensor/flow"
+	"github.com/roje-ot/roje/sensor/ledger"
+)
+
+// A deed is one control transaction that a stack was asked for. Its outcome is what the stack says of it afterwards.
+type deed struct {
+	kind    int // function code, group or type
+	addr    int
+	value   float64
+	model   ledger.Model
+	shown   bool // the record has the value
+	fate    int  // what else is done with it, which only the lab's masters can; 0 is nothing
+	outcome ledger.Outcome
+}
+
+func (d *deed) String() string {
+	return fmt.Sprintf("%s %d %d=%v: %s", d.model, d.kind, d.addr, d.value, d.outcome)
+}
+
+// line is d as a script reads it.
+func (d *deed) line() string {
+	selects := 0
+	if d.model == ledger.Select {
+		selects = 1
+	}
+	return fmt.Sprintf("%d %d %v %d\n", d.kind, d.addr, d.value, selects)
+}
+
+const (
+	deedsAll = 1000
+	shifts   = 8               // sessions that share the deeds, at once: most of their time is waiting for what never comes
+	patience = 2 * time.Second // how long the stacks wait for an answer
+	slower   = 10              // so that their patience is longer than the ledger's
+	lossRuns = 20              // times that other packets are lost
+)
+
+// A party is a stack that carries out deeds: a client and a server, at least one of them somebody else's.
+type party struct {
+	name   string
+	port   uint16
+	plan   func(rng *rand.Rand, n int) []deed
+	act    func(t *testing.T, deeds []deed, port int, r *relay) error // does them through r, and notes their outcomes
+	twist  func() func(server bool, b []byte) []byte                  // what happens to one session's bytes on the way
+	wants  []ledger.Outcome                                           // that must be among the outcomes
+	cannot string                                                     // which outcomes it cannot have, and why
+}
+
+// A shift is what one session did, as a tap saw it.
+type shift struct {
+	deeds   []deed
+	packets []capture.Packet
+	first   []uint64 // number of each deed's first packet; known from the records of what was seen without loss
+}
+
+// work does n deeds in shifts at once.
+func (p *party) work(t *testing.T) []*shift {
+	t.Helper()
+	all := make([]*shift, shifts)
+	failed := make([]error, shifts)
+	relays := make([]*relay, shifts)
+	var wait sync.WaitGroup
+	for i := range all {
+		port := freePort(t)
+		var twist func(bool, []byte) []byte
+		if p.twist != nil {
+			twist = p.twist()
+		}
+		relays[i] = newTwisted(t, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), twist)
+		all[i] = &shift{deeds: p.plan(rand.New(rand.NewPCG(20261121, uint64(i))), deedsAll/shifts)}
+		wait.Go(func() { failed[i] = p.act(t, all[i].deeds, port, relays[i]) })
+	}
+	wait.Wait()
+	if err := errors.Join(failed...); err != nil {
+		t.Fatalf("%s: %v", p.name, err)
+	}
+	for i, r := range relays {
+		r.close()
+		all[i].packets = r.packets(t, ways[0], p.port, slower)
+	}
+	return all
+}
+
+// watch gives the ledger what a sensor sees that loses each packet with the given probability.
+func (s *shift) watch(loss float64, seed uint64) []*ledger.Record {
+	rng := rand.New(rand.NewPCG(seed, 7))
+	var records []*ledger.Record
+	l := ledger.New(ledger.Config{}, func(r *ledger.Record) { records = append(records, r) })
+	pipe := &sensor.Pipeline{Know: func(*rules.Event) {}, Record: l.Take, Judge: func(*rules.Event) {}, Events: &sensor.Lines{}, Over: l.Closed}
+	table := flow.New(flow.Config{Protocols: catalog.All}, pipe.Handler())
+	for i := range s.packets {
+		if p := s.packets[i]; rng.Float64() >= loss {
+			table.Packet(&p)
+		}
+	}
+	later := s.packets[0] // the tap goes on after the connections have ended
+	for range 2 * len(s.deeds) {
+		later.At = max(later.At, s.packets[len(s.packets)-1].At) + time.Minute.Nanoseconds()
+		table.Packet(&later)
+	}
+	table.Flush()
+	l.Flush()
+	slices.SortStableFunc(records, func(a, b *ledger.Record) int { return int(a.Frames[0]) - int(b.Frames[0]) })
+	return records
+}
+
+// of is the number of the deed that r is a record of, or -1.
+func (s *shift) of(r *ledger.Record) int {
+	i, found := slices.BinarySearch(s.first, r.Frames[0])
+	if found {
+		return i
+	}
+	return i - 1
+}
+
+// wrong says what is wrong with r as the record of d, or nothing.
+func (d *deed) wrong(r *ledger.Record, loss float64) string {
+	switch {
+	case loss > 0 && r.Outcome == ledger.UnknownGap:
+		return ""
+	case loss > 0 && r.Proto == "iec104" && d.outcome == ledger.NoSelect && r.Outcome == ledger.Refused:
+		return "" // a 104 station says no in one word: that the select is missing shows only where one was seen before
+	case r.Outcome != d.outcome:
+		return "outcome"
+	case r.Point == nil || int(r.Point.Addr) != d.addr:
+		return "point"
+	case d.shown && (r.Value == nil || *r.Value != d.value):
+		return "value"
+	case loss == 0 && r.Model != d.model:
+		return "model"
+	}
+	return ""
+}
+
+// hold holds the ledger against what a stack says of its deeds, without loss and with.
+func (p *party) hold(t *testing.T) {
+	all := p.work(t)
+	packets := 0
+	for _, loss := range []float64{0, 0.01, 0.05} {
+		table, wrong := map[[2]ledger.Outcome]int{}, 0
+		for number, s := range all {
+			for seed := range lossRuns {
+				if loss == 0 && seed > 0 {
+					break
+				}
+				records := s.watch(loss, uint64(seed))
+				if loss == 0 {
+					packets += len(s.packets)
+					if len(records) != len(s.deeds) {
+						t.Fatalf("%s, session %d: %d records of %d transactions", p.name, number, len(records), len(s.deeds))
+					}
+					for _, r := range records {
+						s.first = append(s.first, r.Frames[0])
+					}
+				}
+				for _, r := range records {
+					i := s.of(r)
+					if i < 0 {
+						t.Errorf("a record of nothing: %+v", r)
+						continue
+					}
+					d := &s.deeds[i]
+					table[[2]ledger.Outcome{d.outcome, r.Outcome}]++
+					if what := d.wrong(r, loss); what != "" {
+						if wrong++; wrong <= 5 {
+							t.Errorf("%s, session %d, transaction %d, %g %% lost: the %s differs: the stack says %v; the ledger %+v, point %+v", p.name, number, i, 100*loss, what, d, r, r.Point)
+						}
+					}
+				}
+			}
+		}
+		if loss == 0 {
+			for _, o := range p.wants {
+				if table[[2]ledger.Outcome{o, o}] == 0 {
+					t.Errorf("%s: no transaction was %s", p.name, o)
+				}
+			}
+		}
+		t.Logf("%s: %d packets, %g %% lost, %d records are wrong\n%s", p.name, packets, 100*loss, wrong, confusion(table))
+	}
+	if p.cannot != "" {
+		t.Logf("%s cannot: %s", p.name, p.cannot)
+	}
+}
+
+// confusion shows what the stack said, by row, against what the ledger says.
+func confusion(table map[[2]ledger.Outcome]int) string {
+	rows, columns := map[ledger.Outcome]bool{}, map[ledger.Outcome]bool{}
+	for k := range table {
+		rows[k[0]], columns[k[1]] = true, true
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-14s", "stack \\ ledger")
+	for _, col := range slices.Sorted(maps.Keys(columns)) {
+		fmt.Fprintf(&b, "%12s", col)
+	}
+	for _, row := range slices.Sorted(maps.Keys(rows)) {
+		fmt.Fprintf(&b, "\n%-14s", row)
+		for _, col := range slices.Sorted(maps.Keys(columns)) {
+			fmt.Fprintf(&b, "%12d", table[[2]ledger.Outcome{row, col}])
+		}
+	}
+	return b.String()
+}
+
+// script is the act of a program that runs both ends: it reads deeds, and says of each what became of it.
+func script(argv ...string) func(*testing.T, []deed, int, *relay) error {
+	return func(t *testing.T, deeds []deed, port int, r *relay) error {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		defer cancel()
+		cmd := exec.CommandContext(ctx, argv[0], append(slices.Clone(argv[1:]), strconv.Itoa(port), strconv.Itoa(r.port()), strconv.Itoa(int(patience.Milliseconds())))...)
+		var in strings.Builder
+		for i := range deeds {
+			in.WriteString(deeds[i].line())
+		}
+		var stderr bytes.Buffer
+		cmd.Stdin, cmd.Stderr = strings.NewReader(in.String()), &stderr
+		out, err := cmd.Output()
+		if err != nil {
+			return fmt.Errorf("%w\n%s\n%s", err, &stderr, tail(out))
+		}
+		said := read(t, out)
+		if len(said) != len(deeds) {
+			return fmt.Errorf("%d of %d transactions were reported\n%s", len(said), len(deeds), &stderr)
+		}
+		for i, r := range said {
+			word, _ := r["outcome"].(string)
+			if deeds[i].outcome = ledger.Outcome(word); !slices.Contains(ledger.Outcomes, deeds[i].outcome) {
+				return fmt.Errorf("transaction %v: no outcome in %v", &deeds[i], r)
+			}
+		}
+		return nil
+	}
+}
