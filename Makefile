@@ -67,6 +67,10 @@ bench-capture: ## capturing beside gopacket and tcpdump, in turns, with the rati
 conformance: ## field by field against tshark over the capture corpus (needs tshark and the corpus)
 	$(GO) test -count=1 -v -run 'TestConformance|TestTruth' ./sensor
 
+.PHONY: detect
+detect: ## the goals of detection as a table, over the lab's captures and, where it is there, the corpus
+	$(GO) run ./sensor/detect
+
 .PHONY: cross
 cross: ## static builds for amd64 and arm64 with nothing but Go
 	for arch in amd64 arm64; do GOOS=linux GOARCH=$$arch CGO_ENABLED=0 $(GO) build -trimpath -o /dev/null ./cmd/roje-sensor && \

@@ -22,7 +22,7 @@ const (
 var weights = map[string]weight{
 	"A01": who, "A02": who, "A03": who, "A05": who, "A07": who, "R01": who,
 	"R02": pattern, "R03": pattern, "R04": pattern, "R05": pattern, "R07": pattern, "R08": pattern, "R09": pattern, "R10": pattern,
-	"R11": pattern, "R12": pattern, "C03": pattern, "C04": pattern, "P04": pattern, "P05": pattern, "P11": pattern, "P14": pattern,
+	"R11": pattern, "R12": pattern, "C03": pattern, "C04": pattern, "P04": pattern, "P11": pattern, "P14": pattern,
 	"B03": pattern, "B05": pattern, "L01": pattern,
 	"C05": tool, "C06": tool, "C08": tool, "C09": tool,
 }

@@ -76,7 +76,7 @@ func TestSilence(t *testing.T) {
 	}
 }
 
-// TestExpect: an event that is not followed by the expected one within the window is said when the window is over.
+// TestExpect: an event that is not followed by the expected one within the window is said as of when the window was over.
 func TestExpect(t *testing.T) {
 	const rule = "when: {proto: toy}\n  state: {by: [client, server, addr], window: 10s, expect: code == 5}\n  where: code == 1"
 	for _, test := range []struct {
@@ -100,7 +100,7 @@ func TestExpect(t *testing.T) {
 			t.Errorf("%s: %d alerts, want %d", test.name, len(r.alerts), test.want)
 		}
 		for _, a := range r.alerts {
-			if len(a.Points) != 1 || a.Points[0].Addr != 7 || a.Last.Unix() != 12 {
+			if len(a.Points) != 1 || a.Points[0].Addr != 7 || a.Last.Unix() != 10 {
 				t.Errorf("%s: points %v at %v", test.name, a.Points, a.Last)
 			}
 		}

@@ -147,7 +147,11 @@ func (w *watch) due(at int64, env *lang.Env) *rules.Event {
 			continue
 		}
 		c.armed, w.next = false, at // there may be more
-		env.Count, env.Quiet, env.Longest = c.n, at-c.last, c.longest
+		when := at
+		if w.Alive == nil {
+			when = c.due // nobody looked before since nothing at all came
+		}
+		env.Count, env.Quiet, env.Longest = c.n, when-c.last, c.longest
 		if w.Silence {
 			c.due = never
 		}
@@ -156,7 +160,7 @@ func (w *watch) due(at int64, env *lang.Env) *rules.Event {
 			c.msg.Points = c.points[:len(c.msg.Points)]
 			c.event.Msg = &c.msg
 		}
-		c.event.At = at
+		c.event.At = when
 		return &c.event
 	}
 	return nil
