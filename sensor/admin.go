@@ -87,6 +87,7 @@ func (d *daemon) openAdmin() (func() error, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /coverage", d.serveCoverage)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.Handle("POST /rules/reload", d.reloadAction())
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
@@ -123,6 +124,7 @@ func (d *daemon) reportHealth() {
 			h.Ports = append(h.Ports, r.health())
 		}
 	}
+	d.coverHealth(&h)
 	if sent := d.passive.sent(); sent > 0 {
 		h.Passive = fmt.Sprintf("BROKEN: the watched ports have sent %d frames", sent)
 		d.log.Error("a watched port has sent", "frames", sent)

@@ -11,6 +11,7 @@ import (
 	"github.com/roje-ot/roje/protocols/catalog"
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/sensor/capture"
+	"github.com/roje-ot/roje/sensor/coverage"
 	"github.com/roje-ot/roje/sensor/flow"
 )
 
@@ -21,7 +22,8 @@ type reader struct {
 	source   capture.Source
 	table    *flow.Table
 	pipeline *Pipeline
-	port     *port    // nil where the source is recorded files
+	port     *port // nil where the source is recorded files
+	cover    *coverage.Source
 	delivery delivery // what is left out
 	ticked   int64    // packet time at which the rules that wait were last looked at
 	pace     float64  // packet seconds per second, of recorded files; 0 is as fast as possible
@@ -41,6 +43,8 @@ func (d *daemon) newReader(name, tier string, source capture.Source) *reader {
 		Base:   connections * uint64(len(d.readers)),
 	}
 	r.table = flow.New(flow.Config{Protocols: catalog.All}, r.pipeline.Handler())
+	r.cover = d.cover.book.Source(name, r.table)
+	r.pipeline.Closed = r.cover.Closed
 	return r
 }
 
@@ -68,6 +72,7 @@ func (d *daemon) read(ctx context.Context, r *reader) error {
 			r.table.Tick(time.Now().UnixNano())
 			d.desk.Tick(time.Now().UnixNano())
 			d.judge.Tick(time.Now().UnixNano())
+			d.account(r, time.Now().UnixNano())
 			d.mu.Unlock()
 			r.count(true)
 			continue
@@ -86,6 +91,7 @@ func (d *daemon) read(ctx context.Context, r *reader) error {
 			if p.At-r.ticked >= int64(time.Second) { // packets may come that are of no protocol of ours
 				r.ticked = p.At
 				d.judge.Tick(p.At)
+				d.account(r, p.At)
 			}
 			d.mu.Unlock()
 		}

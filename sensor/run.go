@@ -41,6 +41,7 @@ type daemon struct {
 	judge  *engine.Engine
 	acts   *ledger.Ledger
 	desk   *evidence.Desk // nil where no evidence is kept
+	cover  *blindness
 	assets *asset.Registry
 
 	stock    inventory
@@ -65,7 +66,7 @@ type shipper interface {
 func Run(ctx context.Context, cfg Config, version string, log *slog.Logger) (err error) {
 	d := &daemon{cfg: cfg, log: log, version: version, began: time.Now()}
 	d.metrics = &metrics{d: d}
-	for _, open := range []func() (func() error, error){d.openBaseline, d.openAssets, d.openSpool, d.openLedger, d.openEvidence, d.openRules, d.openSources, d.openReload, d.openAdmin} {
+	for _, open := range []func() (func() error, error){d.openBaseline, d.openAssets, d.openSpool, d.openLedger, d.openEvidence, d.openRules, d.openCoverage, d.openSources, d.openReload, d.openAdmin} {
 		closing, err := open()
 		if closing != nil {
 			defer func() { err = errors.Join(err, closing()) }()
@@ -202,6 +203,7 @@ func (d *daemon) serve(ctx context.Context) error {
 	}
 	stopReading()
 	d.settle()
+	d.keepLast(ctx.Err() == nil)
 	if ctx.Err() == nil && d.shipper != nil {
 		d.drain(ctx)
 	}
@@ -260,6 +262,7 @@ func (d *daemon) tick(ctx context.Context) {
 				d.log.Error("baseline is not saved", "err", err)
 			}
 			d.takeStock(time.Now())
+			d.keepLast(false)
 		case <-health.C:
 			d.reportHealth()
 		}

@@ -11,4 +11,6 @@ type Port struct {
 	Stamps map[string]uint64 `json:"stamps"`        // frames by who took their time: hardware, driver, kernel
 	Sent   uint64            `json:"sent"`          // by the interface's own count; must be 0
 	Tried  uint64            `json:"tried"`         // somebody tried to send, and the kernel dropped it
+
+	Coverage *Cover `json:"coverage,omitempty"` // of the payload of its frames
 }

@@ -15,7 +15,8 @@ type Finding struct {
 	Severity          rules.Severity
 	Title             string // a sentence
 	Learned, Observed string
-	Client, Server    netip.Addr // not valid where it is about several
+	Client, Server    netip.Addr    // not valid where it is about several
+	Near              [2]netip.Addr // hosts of the link by which it was noticed
 	Proto             string
 	First, Last       int64 // of what it stands on, and when it was said or over; Unix nanoseconds
 	Count             uint64
@@ -51,6 +52,7 @@ func (b *Book) say(l *Link, k kind, f Finding) {
 		return
 	}
 	f.Rule, f.Severity, f.Client, f.Server, f.Proto, f.Count = says[k].rule, says[k].severity, l.Client, l.Server, l.Proto, 1
+	f.Near = [2]netip.Addr{l.Client, l.Server}
 	if f.Title == "" {
 		f.Title = fmt.Sprintf("Packets of %s come twice at %s: two mirrors, or both sides of a router, show the same traffic, and rates that are learned from it are wrong", l, l.Source)
 	}
@@ -223,7 +225,7 @@ func (b *Book) silence(l *Link, now int64) {
 		}
 		f := Finding{
 			Rule: says[silent].rule, Severity: says[silent].severity, Title: fmt.Sprintf(scope.title, key, n), Learned: l.rhythm(),
-			Observed: "nothing since " + stamp(l.Last), Proto: l.Proto, First: max(l.Last, b.since), Last: now, Count: 1, Silence: true,
+			Observed: "nothing since " + stamp(l.Last), Proto: l.Proto, First: max(l.Last, b.since), Last: now, Count: 1, Silence: true, Near: [2]netip.Addr{l.Client, l.Server},
 		}
 		f.Client, f.Server = scope.hosts(l)
 		b.causes[key] = &cause{Finding: f, holds: func(o *Link) bool { return scope.key(o) == key }}
@@ -257,4 +259,21 @@ func (b *Book) heard(l *Link, at int64) {
 			}
 		}
 	}
+}
+
+// Ailing is how many links there are, and how many of them are at present one-sided, not decoded though learned, and
+// silent though learned.
+func (b *Book) Ailing() (links, one, dark, quiet int) {
+	for _, l := range b.links {
+		if l.said[oneSided] != nil {
+			one++
+		}
+		if l.said[undecoded] != nil {
+			dark++
+		}
+		if l.Told {
+			quiet++
+		}
+	}
+	return len(b.links), one, dark, quiet
 }
