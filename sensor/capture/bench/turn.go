@@ -9,11 +9,14 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/gopacket/gopacket/afpacket"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/roje-ot/roje/sensor/capture"
@@ -30,7 +33,7 @@ const (
 
 // turn lets the reader capture count frames.
 func turn(c contest, count uint64) (r result, err error) {
-	source, err := frames.New(span, frameSize, c.every)
+	source, err := arriving(c.every, c.way)
 	if err != nil {
 		return r, err
 	}
@@ -46,12 +49,15 @@ func turn(c contest, count uint64) (r result, err error) {
 		return r, err
 	}
 	time.Sleep(settle)
-	before, mine := p.cpu(), thread()
+	before, mine, there := p.cpu(), thread(), received()
 	if r.arrived, err = source.Send(count); err != nil {
 		return r, err
 	}
 	r.kernel = thread() - mine
 	time.Sleep(settle)
+	if c.way == driver { // which may have lost some
+		r.arrived = received() - there
+	}
 	if p == nil {
 		return r, nil
 	}
@@ -69,21 +75,95 @@ func turn(c contest, count uint64) (r result, err error) {
 	return r, nil
 }
 
+// arriving makes the source of frames that come in by a way.
+func arriving(every int, by way) (*frames.Source, error) {
+	source, err := frames.New(span, frameSize, every)
+	if err == nil && by == driver {
+		if err = source.By(peer); err != nil {
+			source.Close()
+		}
+	}
+	return source, err
+}
+
+// received is how many frames have come in through the driver.
+func received() uint64 {
+	link, err := netlink.LinkByName(span)
+	if err != nil {
+		return 0
+	}
+	return link.Attrs().Statistics.RxPackets
+}
+
 // share is how much of what arrives the reader keeps.
 func share(c contest) float64 {
-	if c.name == "own, filter" {
+	if c.name == "own, filter" || c.name == "own, prefilter" {
 		return 1 / float64(c.every)
 	}
 	return 1
 }
 
-// thread is the CPU time of the calling thread, in nanoseconds: frames are made and offered on it.
+// thread is the CPU time, in nanoseconds, of the calling thread, on which frames are made and offered, and of the
+// kernel's thread that takes over its CPU's packets where they are too many.
 func thread() float64 {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
 		return 0
 	}
-	return float64(t.Nano())
+	return float64(t.Nano()) + scheduled(softirqs())
+}
+
+// softirqs finds the kernel's thread for the packets of the first CPU.
+var softirqs = sync.OnceValue(func() string {
+	names, _ := filepath.Glob("/proc/[0-9]*/comm")
+	for _, name := range names {
+		if text, err := os.ReadFile(name); err == nil && string(text) == fmt.Sprintf("ksoftirqd/%d\n", first()) {
+			return filepath.Dir(name) + "/schedstat"
+		}
+	}
+	return ""
+})
+
+// scheduled is the first figure of a schedstat file: the time that the scheduler has given, in nanoseconds.
+func scheduled(path string) (ns float64) {
+	if text, err := os.ReadFile(path); err == nil {
+		fmt.Sscan(string(text), &ns)
+	}
+	return ns
+}
+
+// allowed are the CPUs that the program was started on.
+var allowed = sync.OnceValue(func() (set unix.CPUSet) {
+	if err := unix.SchedGetaffinity(0, &set); err != nil {
+		set.Set(0)
+	}
+	return set
+})
+
+// first is the CPU that frames arrive on, and last that of the readers.
+func first() int {
+	set, cpu := allowed(), 0
+	for !set.IsSet(cpu) {
+		cpu++
+	}
+	return cpu
+}
+
+func last() int {
+	set, cpu := allowed(), first()
+	for left := set.Count() - 1; left > 0; {
+		if cpu++; set.IsSet(cpu) {
+			left--
+		}
+	}
+	return cpu
+}
+
+// pin keeps the calling thread, and what it starts, on one CPU.
+func pin(on func() int) error {
+	var one unix.CPUSet
+	one.Set(on())
+	return unix.SchedSetaffinity(0, &one)
 }
 
 // A racer is a reader's process.
@@ -106,7 +186,7 @@ func run(name string) (*racer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
+	if err := errors.Join(pin(last), cmd.Start(), pin(first)); err != nil {
 		return nil, err
 	}
 	p := &racer{cmd, bufio.NewScanner(err2)}
@@ -125,11 +205,7 @@ func (p *racer) cpu() (sum float64) {
 	}
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.cmd.Process.Pid))
 	for _, path := range tasks {
-		var ns float64
-		if text, err := os.ReadFile(path); err == nil {
-			fmt.Sscan(string(text), &ns)
-		}
-		sum += ns
+		sum += scheduled(path)
 	}
 	return sum
 }
@@ -201,11 +277,18 @@ func open(name string) (next func() ([]byte, error), closing func() error, err e
 	}
 	config := ring.Config{Interface: span}
 	closers := []io.Closer{}
-	if name == "own, filter" {
+	if name != "own" {
 		if config.Filter, err = filter.Load(filter.Config{UDP: []uint16{frames.Port}}); err != nil {
 			return nil, nil, err
 		}
 		closers = append(closers, config.Filter)
+	}
+	if name == "own, prefilter" {
+		p, err := config.Filter.Prefilter(span)
+		if err != nil {
+			return nil, nil, err
+		}
+		closers = append(closers, p)
 	}
 	r, err := ring.Open(config)
 	if err != nil {
@@ -215,7 +298,7 @@ func open(name string) (next func() ([]byte, error), closing func() error, err e
 	var p capture.Packet
 	return func() ([]byte, error) { err := r.Next(&p); return p.Data, err }, func() error {
 		var err error
-		for _, c := range closers {
+		for _, c := range slices.Backward(closers) {
 			err = errors.Join(err, c.Close())
 		}
 		return err

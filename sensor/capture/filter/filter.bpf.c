@@ -51,7 +51,8 @@ int keep(struct __sk_buff *skb)
 	if (skb->gso_segs > 1)
 		c->gso++;
 
-	struct look l = {.off = 14, .len = skb->len, .ether = bpf_ntohs(skb->protocol)};
+	struct look l;
+	begin(&l, skb->len, skb->protocol);
 	if (skb->vlan_present) {
 		l.tagged = 1;
 		l.p.vlan = skb->vlan_tci & 0xfff;

@@ -187,7 +187,7 @@ static __always_inline __u64 now(void)
 // What a frame is, as far as it can be said without what is known of its pair.
 enum what { JUDGE, OT_PORT, OT_ETHER, LATER, IN_VXLAN, TUNNEL, UNPARSED };
 
-// A look at a frame. The caller sets off, len, ether and tagged, and p.vlan if tagged.
+// A look at a frame. begin makes one; an outer tag that is not in the data the caller puts in.
 struct look {
 	struct pair p;
 	struct datagram d; // if more, or LATER
@@ -198,6 +198,16 @@ struct look {
 	__u16 ether;       // in host order
 	__u8 tagged;       // an outer tag was read
 };
+
+// begin leaves out d, which is made only for fragments.
+static __always_inline void begin(struct look *l, __u32 len, __be16 ether)
+{
+	__builtin_memset(&l->p, 0, sizeof l->p);
+	l->off = 14;
+	l->len = len;
+	l->more = l->tags = l->tagged = 0;
+	l->ether = bpf_ntohs(ether);
+}
 
 static __always_inline enum what look(void *ctx, struct look *l)
 {
@@ -221,7 +231,7 @@ static __always_inline enum what look(void *ctx, struct look *l)
 	l->p.ether = l->ether;
 
 	__be16 port[2] = {};
-	__u32 later = 0; // it is not the first fragment
+	__u32 later = 0, id = 0; // it is not the first fragment; of which datagram
 	if (l->ether == 0x0800) {
 		struct { // with what follows the header of nearly every packet: one call less
 			struct ipv4 ip;
@@ -239,7 +249,7 @@ static __always_inline enum what look(void *ctx, struct look *l)
 		l->p.b[3] = bpf_ntohl(ip.dst);
 		later = bpf_ntohs(ip.frag) & 0x1fff;
 		l->more = bpf_ntohs(ip.frag) & 0x2000;
-		l->d.id = bpf_ntohs(ip.id);
+		id = bpf_ntohs(ip.id);
 		l->off += 20;
 	} else if (l->ether == 0x86dd) {
 		struct ipv6 ip;
@@ -281,8 +291,10 @@ static __always_inline enum what look(void *ctx, struct look *l)
 	if (later || l->more) {
 		__builtin_memcpy(l->d.a, l->p.a, sizeof l->d.a);
 		__builtin_memcpy(l->d.b, l->p.b, sizeof l->d.b);
+		l->d.id = id;
 		l->d.vlan = l->p.vlan;
 		l->d.proto = l->p.proto;
+		l->d.pad = 0;
 	}
 	if (later)
 		return LATER;

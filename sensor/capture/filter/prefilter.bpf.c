@@ -29,7 +29,8 @@ static __always_inline int unwanted(struct xdp_md *ctx)
 	} eth;
 	if (bpf_xdp_load_bytes(ctx, 0, &eth, sizeof eth) < 0)
 		return 0;
-	struct look l = {.off = 14, .len = bpf_xdp_get_buff_len(ctx), .ether = bpf_ntohs(eth.type)};
+	struct look l;
+	begin(&l, bpf_xdp_get_buff_len(ctx), eth.type);
 	__u32 len = l.len; // as the socket filter will see it: the host takes the outer tag out
 	if (l.ether == 0x8100 || l.ether == 0x88a8) {
 		__be16 tag[2];

@@ -2,7 +2,7 @@
 
 // Numbers the frames of a BPF_PROG_RUN with live frames: each gets the next sequence number, one of 1024 client
 // addresses, and, one in `every`, the control protocol's port. It lets them pass up the stack of the interface that they
-// are said to have come in on.
+// are said to have come in on, or gives them to another interface's driver to send.
 
 #include <linux/bpf.h>
 #include <bpf/bpf_endian.h>
@@ -13,6 +13,7 @@ char _license[] SEC("license") = "Dual BSD/GPL";
 struct state {
 	__u64 next;  // number of the next frame
 	__u64 every; // 1: each frame has the port, 100: one in a hundred, 0: none
+	__u64 by;    // index of the interface that sends them; 0: they pass up the stack
 };
 
 struct {
@@ -45,5 +46,5 @@ int number(struct xdp_md *ctx)
 	f->from = bpf_htonl(0x0a000000 | (n & 1023));
 	f->dport = every && n % every == 0 ? bpf_htons(502) : bpf_htons(8080);
 	f->number = bpf_cpu_to_be64(n);
-	return XDP_PASS;
+	return s->by ? bpf_redirect(s->by, 0) : XDP_PASS;
 }

@@ -59,6 +59,17 @@ func New(iface string, size, every int) (*Source, error) {
 	return s, s.put(8, uint64(every))
 }
 
+// By has the frames sent by an interface's driver: those of one end of a virtual pair arrive at the other as frames arrive
+// from a wire, through its driver, where a native XDP program sees them. The other end needs one, or generic receive
+// offload, to take them; it loses some where it cannot keep up, and counts those that it received.
+func (s *Source) By(iface string) error {
+	link, err := netlink.LinkByName(iface)
+	if err != nil {
+		return fmt.Errorf("frames by %s: %w", iface, err)
+	}
+	return s.put(16, uint64(link.Attrs().Index))
+}
+
 func (s *Source) put(off int64, v uint64) error {
 	var word [8]byte
 	binary.NativeEndian.PutUint64(word[:], v)

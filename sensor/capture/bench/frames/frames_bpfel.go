@@ -17,6 +17,7 @@ type framesState struct {
 	_     structs.HostLayout
 	Next  uint64
 	Every uint64
+	By    uint64
 }
 
 // Names of all BPF objects in the ELF.
