@@ -15,6 +15,7 @@ type decoder struct {
 	detail Detail
 	seg    [maxSegment]byte // user data of the frame in hand
 	sound  []byte           // the frame that Split has just cut, if all its checks agree; Decode takes it at its word, once
+	clear  [2]int           // of each direction: so many bytes from the front of what waits begin no right header, save the first
 	done   []byte           // the last fragment that took more than one segment
 	peers  []peer
 	recent int    // index of the last used peer
@@ -29,6 +30,7 @@ func newDecoder(h protocols.Hint) *decoder { return &decoder{server: h.Server, s
 
 // Lost forgets what is half read from dir.
 func (d *decoder) Lost(dir protocols.Dir) {
+	d.clear[dir&1] = 0
 	for i := range d.peers {
 		for j := range d.peers[i].streams {
 			if s := &d.peers[i].streams[j]; protocols.Dir(j>>1) == dir {

@@ -9,18 +9,19 @@ import (
 // probeReach is how many bytes of a banner or of line noise a first frame may stand behind: serial servers send some.
 const probeReach = 256
 
-// Split cuts out the next frame. Start octets and a header whose check agrees are 32 bits of evidence, so it needs no
-// memory of what came before:
+// Split cuts out the next frame. Start octets and a header whose check agrees are 32 bits of evidence, so what it says
+// depends on nothing that came before:
 //
 //   - A frame whose header is right is cut where LEN says. If a data check is wrong and a whole right header stands
 //     inside it, it is cut there: stations that drop the bad frame read on from its second byte.
 //   - A frame whose header check is wrong is cut if the next right header stands exactly where its LEN says.
 //   - All else is skipped up to the next right header.
 //
-// What it found right it need not check again in Decode.
-func (d *decoder) Split(_ protocols.Dir, b []byte, last bool) (skip, n int) {
-	at := 0      // candidate: everything before it is skipped
-	checked := 0 // no right header stands in (at, checked)
+// What it found right it need not check again in Decode, and where it found nothing it does not look again.
+func (d *decoder) Split(dir protocols.Dir, b []byte, last bool) (skip, n int) {
+	at := 0                   // candidate: everything before it is skipped
+	checked := d.clear[dir&1] // no right header stands in (at, checked)
+	d.clear[dir&1] = 0
 	for {
 		at = startWord(b, at)
 		rest := b[at:]
@@ -44,6 +45,7 @@ func (d *decoder) Split(_ protocols.Dir, b []byte, last bool) (skip, n int) {
 			case found && next == end:
 				return at, end - at
 			case !found && next <= end && !last:
+				d.clear[dir&1] = next - at
 				return at, 0 // what stands at end is not known yet
 			}
 			checked = next

@@ -20,10 +20,17 @@ func digit(c byte) byte {
 }
 
 // frontASCII judges the frame at the front of b by its form, and says whether its LRC is right. Its last byte is LF, or
-// delimiter where a diagnostic has set another one.
-func frontASCII(b []byte, delimiter byte) (v verdict, right bool) {
+// delimiter where a diagnostic has set another one. Its first seen bytes were judged before, and left it open.
+func frontASCII(b []byte, seen int, delimiter byte) (v verdict, right bool) {
 	if b[0] != ':' {
 		return verdict{state: no, end: 1}, false
+	}
+	fresh := max(1, seen-1)
+	for fresh < min(len(b), mostASCII-2) && digit(b[fresh]) <= 15 {
+		fresh++
+	}
+	if fresh >= len(b) {
+		return verdict{end: len(b) + 1}, false // digits so far: they are added up when the end is there
 	}
 	var sum, high byte
 	for i := 1; i < len(b); i++ {
@@ -33,7 +40,7 @@ func frontASCII(b []byte, delimiter byte) (v verdict, right bool) {
 		case x > 15 && c == '\r' && i&1 != 0 && i+2 >= leastASCII:
 			switch {
 			case i+1 >= len(b):
-				return verdict{}, false
+				return verdict{end: len(b) + 1}, false
 			case b[i+1] == '\n' || b[i+1] == delimiter:
 				return verdict{state: yes, n: i + 2, end: i + 2}, sum == 0
 			}
@@ -46,12 +53,12 @@ func frontASCII(b []byte, delimiter byte) (v verdict, right bool) {
 			sum += high | x
 		}
 	}
-	return verdict{}, false
+	return verdict{end: len(b) + 1}, false
 }
 
 // tryASCII judges the place i of b: the frame has marks at both ends and must have the right LRC.
-func tryASCII(b []byte, i int, delimiter byte, last bool) verdict {
-	v, right := frontASCII(b[i:], delimiter)
+func tryASCII(b []byte, i, seen int, delimiter byte, last bool) verdict {
+	v, right := frontASCII(b[i:], seen-i, delimiter)
 	v.end += i
 	if v.state == pending && last {
 		return verdict{state: no, end: len(b)}
@@ -63,8 +70,8 @@ func tryASCII(b []byte, i int, delimiter byte, last bool) verdict {
 }
 
 // followASCII judges b, which begins where a frame ended; a wrong LRC is forgiven.
-func followASCII(b []byte, delimiter byte, last bool) verdict {
-	v, _ := frontASCII(b, delimiter)
+func followASCII(b []byte, seen int, delimiter byte, last bool) verdict {
+	v, _ := frontASCII(b, seen, delimiter)
 	if v.state == pending && last {
 		return verdict{state: no, end: len(b)}
 	}

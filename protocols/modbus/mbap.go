@@ -62,7 +62,7 @@ func tryMBAP(b []byte, i int, f faith, last bool) verdict {
 		if last {
 			return verdict{state: no, end: len(b)}
 		}
-		return verdict{}
+		return verdict{end: len(b) + 1}
 	}
 	return judgeMBAP(b, i, frameLen(h), f, last, 0)
 }
@@ -74,7 +74,7 @@ func judgeMBAP(b []byte, i, n int, f faith, last bool, pid uint16) verdict {
 	if end > len(b) {
 		switch {
 		case !last:
-			return verdict{}
+			return verdict{end: end}
 		case f > inChain && convincing(b[i+headerLen:], n-headerLen):
 			return verdict{state: yes, n: len(b) - i, end: len(b)}
 		}
@@ -92,7 +92,7 @@ func judgeMBAP(b []byte, i, n int, f faith, last bool, pid uint16) verdict {
 	case len(next) > headerLen:
 		return verdict{state: yes, n: n, end: end + headerLen + 1}
 	case !last:
-		return verdict{}
+		return verdict{end: len(b) + 1}
 	case len(next) == 0 || len(next) >= 4:
 		return verdict{state: yes, n: n, end: len(b)}
 	}

@@ -66,7 +66,7 @@ func probeASCII(b []byte) protocols.Guess {
 		if len(b) == 0 {
 			return protocols.Maybe
 		}
-		v := tryASCII(b, 0, '\n', false)
+		v := tryASCII(b, 0, 0, '\n', false)
 		switch v.state {
 		case no:
 			return protocols.No

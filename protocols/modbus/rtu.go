@@ -1,6 +1,10 @@
 package modbus
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/roje-ot/roje/protocols/wire"
+)
 
 // RTU frames (Modbus over Serial Line V1.02, 2.5.1), here inside TCP or UDP.
 const (
@@ -8,29 +12,10 @@ const (
 	mostRTU  = 256 // the longest frame of a serial line
 )
 
-// crcTable is the CRC-16 of each byte: polynomial 0x8005, reflected.
-var crcTable = func() (t [256]uint16) {
-	for i := range t {
-		c := uint16(i)
-		for range 8 {
-			if c&1 != 0 {
-				c = c>>1 ^ 0xa001
-			} else {
-				c >>= 1
-			}
-		}
-		t[i] = c
-	}
-	return t
-}()
+// serialCRC is the polynomial of the CRC (6.2.2), 0x8005, bit-reversed.
+var serialCRC = wire.NewCRC16(0xa001)
 
-func crc16(b []byte) uint16 {
-	c := uint16(0xffff)
-	for _, x := range b {
-		c = c>>8 ^ crcTable[byte(c)^x]
-	}
-	return c
-}
+func crc16(b []byte) uint16 { return serialCRC.Sum(0xffff, b) }
 
 // crcOK reports whether the last two bytes of b are the CRC of those before them.
 func crcOK(b []byte) bool {
@@ -71,17 +56,22 @@ func sizeRTU(size int) int {
 // frontRTU judges the frame at the front of b by its CRC; frames that end within the first seen bytes are known to fail.
 func frontRTU(b []byte, seen int) verdict {
 	a, z := sizesRTU(b)
-	state, end := no, 2
+	state, end, wake := no, 2, mostRTU
 	for _, n := range [2]int{a, z} {
 		switch {
 		case n < 0:
-		case n == 0 || n > len(b):
-			state = pending
+		case n == 0:
+			state, wake = pending, len(b)+1
+		case n > len(b):
+			state, wake = pending, min(wake, n)
 		case n > seen && crcOK(b[:n]):
 			return verdict{state: yes, n: n, end: n}
 		default:
 			end = max(end, n)
 		}
+	}
+	if state == pending {
+		end = wake
 	}
 	return verdict{state: state, end: end}
 }
@@ -110,16 +100,16 @@ func tryRTU(b []byte, i int, alone, locked bool, seen int, last bool) (v verdict
 	return verdict{state: w.state, end: i + v.n + w.end}, true
 }
 
-// followRTU judges b, which begins where a frame ended. A wrong CRC is forgiven if a right frame follows; a function
+// followRTU judges b, which begins where a frame ended and whose first seen bytes were judged before. A wrong CRC is forgiven if a right frame follows; a function
 // of unknown length ends at the first right CRC.
-func followRTU(b []byte, last bool) verdict {
+func followRTU(b []byte, seen int, last bool) verdict {
 	v := frontRTU(b, 0)
 	if v.state == yes || v.state == pending && !last {
 		return v
 	}
 	a, z := sizesRTU(b)
 	if a < 0 && z < 0 {
-		return measureRTU(b, last)
+		return measureRTU(b, seen, last)
 	}
 	best, waits := verdict{state: no, end: len(b) + 1}, false
 	for _, n := range [2]int{a, z} {
@@ -143,17 +133,18 @@ func followRTU(b []byte, last bool) verdict {
 	return best
 }
 
-// measureRTU looks for the end of a frame whose form says none: the first right CRC.
-func measureRTU(b []byte, last bool) verdict {
+// measureRTU looks for the end of a frame whose form says none: the first right CRC, of which none ends in the first
+// seen bytes.
+func measureRTU(b []byte, seen int, last bool) verdict {
 	if len(b) >= 2 && b[1]&0x7f == 0 {
 		return verdict{state: no}
 	}
-	c := uint16(0xffff)
-	for i := 0; i+2 <= len(b) && i+2 <= mostRTU; i++ {
-		if i >= leastRTU-2 && c == binary.LittleEndian.Uint16(b[i:]) {
+	i := min(max(leastRTU-2, seen-1), len(b))
+	for c := crc16(b[:i]); i+2 <= len(b) && i+2 <= mostRTU; i++ {
+		if c == binary.LittleEndian.Uint16(b[i:]) {
 			return verdict{state: yes, n: i + 2}
 		}
-		c = c>>8 ^ crcTable[byte(c)^b[i]]
+		c = serialCRC.Sum(c, b[i:i+1])
 	}
 	if len(b) < mostRTU && !last {
 		return verdict{}

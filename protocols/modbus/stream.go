@@ -1,6 +1,10 @@
 package modbus
 
-import "github.com/roje-ot/roje/protocols"
+import (
+	"math"
+
+	"github.com/roje-ot/roje/protocols"
+)
 
 // A framing is how PDUs are cut out of the bytes of a connection.
 type framing uint8
@@ -26,12 +30,15 @@ type stream struct {
 	open    []place // places at the front of b, in order, where a frame may begin for all that is known
 	seen    int     // so many bytes at the front of b have been judged before, and no RTU frame ends in them
 	hopes   bool    // unless this is set: then one does, but what follows it is not decided
+	under   framing // the connection's when open was last judged
 }
 
 // A place is an offset in b, and a bit for each framing that a frame which begins there may have. A framing that was
-// refuted stays so, save at the front of what is seen: verdicts are reached at a certain byte.
+// refuted stays so, save at the front of what is seen: verdicts are reached at a certain byte, and until wake bytes
+// stand behind the offset none is.
 type place struct {
 	at      int32
+	wake    int32
 	framing uint8
 }
 
@@ -48,7 +55,7 @@ func (s *stream) restart(f stream) {
 type verdict struct {
 	state state
 	n     int // yes: length of the frame
-	end   int // yes, no: the number of bytes, from the front of b, that it took to know
+	end   int // the number of bytes, from the front of b, that it took to know; pending: that it will take at least
 }
 
 type state uint8
@@ -74,8 +81,10 @@ func (d *decoder) Split(dir protocols.Dir, b []byte, last bool) (skip, n int) {
 	if s.trusted {
 		switch v := d.follow(s, b, last); v.state {
 		case yes:
+			s.seen = 0
 			return 0, v.n
 		case pending:
+			s.seen = len(b)
 			return 0, 0
 		}
 		s.restart(stream{})
@@ -94,9 +103,9 @@ func (d *decoder) Lost(dir protocols.Dir) {
 func (d *decoder) follow(s *stream, b []byte, last bool) verdict {
 	switch s.framing {
 	case rtu:
-		return followRTU(b, last)
+		return followRTU(b, s.seen, last)
 	case ascii:
-		return followASCII(b, d.delimiter, last)
+		return followASCII(b, s.seen, d.delimiter, last)
 	}
 	return followMBAP(b, last)
 }
@@ -108,9 +117,11 @@ func (d *decoder) scan(s *stream, b []byte, last bool) (skip, n int) {
 		s.open, s.seen = s.open[:0], 0
 	}
 	best, at, kind := verdict{end: len(b) + 1}, 0, unframed
+	anew := last || s.under != d.framing
+	s.under = d.framing
 	kept := s.open[:0]
 	try := func(i int, framings uint8) {
-		alive := uint8(0)
+		alive, wake := uint8(0), int32(math.MaxInt32)
 		for _, f := range inOrder {
 			if framings&(1<<f) == 0 || d.framing == mbap && f != mbap {
 				continue
@@ -122,17 +133,22 @@ func (d *decoder) scan(s *stream, b []byte, last bool) (skip, n int) {
 				}
 			case pending:
 				alive |= 1 << f
+				wake = min(wake, int32(v.end-i))
 			}
 		}
 		if alive != 0 {
 			if i == 0 && s.fresh {
-				alive = everyFraming // there the framings wait for one another
+				alive, wake = everyFraming, 0 // there the framings wait for one another
 			}
-			kept = append(kept, place{at: int32(i), framing: alive})
+			kept = append(kept, place{at: int32(i), wake: wake, framing: alive})
 		}
 	}
 	for _, p := range s.open {
-		try(int(p.at), p.framing)
+		if !anew && int(p.at)+int(p.wake) > len(b) {
+			kept = append(kept, p)
+		} else {
+			try(int(p.at), p.framing)
+		}
 	}
 	for i := s.seen; i < len(b) && i < best.end; i++ {
 		try(i, everyFraming)
@@ -162,7 +178,11 @@ func (d *decoder) try(s *stream, b []byte, i int, f framing, last bool) verdict 
 	case mbap:
 		return tryMBAP(b, i, d.faith(s, b, alone), last)
 	case ascii:
-		return tryASCII(b, i, d.delimiter, last)
+		seen := s.seen
+		if alone {
+			seen = 0 // what was refuted there is tried again
+		}
+		return tryASCII(b, i, seen, d.delimiter, last)
 	}
 	seen := s.seen
 	if s.hopes {

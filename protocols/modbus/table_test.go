@@ -77,7 +77,7 @@ func TestChecks(t *testing.T) {
 	if !crcOK([]byte{1, 3, 0, 0, 0, 10, 0xc5, 0xcd}) {
 		t.Error("01 03 00 00 00 0a c5 cd: wrong CRC")
 	}
-	if _, right := frontASCII([]byte(":1103006B00037E\r\n"), '\n'); !right {
+	if _, right := frontASCII([]byte(":1103006B00037E\r\n"), 0, '\n'); !right {
 		t.Error(":1103006B00037E: wrong LRC")
 	}
 }
