@@ -53,7 +53,7 @@ func planIEC104(rng *rand.Rand, n int) (list []deed) {
 		case fate < 8:
 			slot = onLane(rng, iecPerType, laneDeny)
 		case fate < 10:
-			slot = onLane(rng, iecPerType, lanes-1)
+			slot = onLane(rng, half, lanes-1) // its client executes even where the selection was refused: two actions
 		case fate < 20 && kind != 51:
 			slot = half + onLane(rng, half, laneBare)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"github.com/roje-ot/roje/cmd/roje-lab/dnp3station"
 )
@@ -122,10 +123,13 @@ func twistDNP3() func(bool, []byte) []byte {
 }
 
 // twistIEC104 falsifies the value in the confirmation of an execute. No answer is swallowed: both ends would see from its
-// number that it is missing.
+// number that it is missing. All are late: c104's client does not see a confirmation that comes before it waits for it.
 func twistIEC104() func(bool, []byte) []byte {
 	const kind, cause, ioa, element = 6, 8, 12, 15
 	return func(server bool, b []byte) []byte {
+		if server {
+			time.Sleep(5 * time.Millisecond)
+		}
 		for at := 0; server && at+2 <= len(b); at += 2 + int(b[at+1]) {
 			apdu := b[at:min(len(b), at+2+int(b[at+1]))]
 			if len(apdu) <= element || apdu[2]&1 != 0 || apdu[kind] < 45 || apdu[kind] > 64 || apdu[cause] != 7 {

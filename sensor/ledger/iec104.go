@@ -207,10 +207,12 @@ func (l *Ledger) deactivated(e *rules.Event) {
 	l.close(a, Cancelled)
 }
 
-// terminate takes the end of an execution, which is itself proof that the station took it.
+// terminate takes the end of an execution, which is itself proof that the station took it. Where the bit that selects is
+// set it is the end of the selection (lib60870 tells it so), which proves nothing of the execution.
 func (l *Ledger) terminate(e *rules.Event) {
+	selects := flag(e.Msg, "select")
 	a := l.find(e, func(a *action) bool {
-		return a.object(e.Msg) && !a.selecting() && a.record.Terminated == nil
+		return a.object(e.Msg) && !a.selecting() && a.record.Terminated == nil && (a.answered || !selects)
 	})
 	if a == nil {
 		return

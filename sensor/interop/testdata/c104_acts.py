@@ -66,7 +66,7 @@ def info(kind, value):
         case 46:
             return c104.DoubleCmd(state=c104.Double.ON if value == 2 else c104.Double.OFF)
         case 47:
-            return c104.StepCmd(step=c104.Step.HIGHER if value == 2 else c104.Step.LOWER)
+            return c104.StepCmd(direction=c104.Step.HIGHER if value == 2 else c104.Step.LOWER)
         case 48:
             return c104.NormalizedCmd(target=c104.NormalizedFloat(value))
         case 49:
@@ -74,7 +74,7 @@ def info(kind, value):
         case 50:
             return c104.ShortCmd(target=value)
         case 51:
-            return c104.BinaryCmd(blob=c104.Byte32(int(value).to_bytes(4, "big")))
+            return c104.BinaryCmd(blob=c104.Byte32(int(value).to_bytes(4, "little")))
 
 
 def answered(ioa, selects):
@@ -88,9 +88,8 @@ def answered(ioa, selects):
     return None
 
 
-def outcome(ioa, selects, bare):
+def outcome(ioa, selects, bare, until):
     """What became of a command: its confirmation, waited for as long as a client does."""
-    until = time.monotonic() + PATIENCE / 1000
     with waiting:
         for phase in (True, False) if selects else (False,):
             while (pair := answered(ioa, phase)) is None:
@@ -148,15 +147,16 @@ def main():
         point.info = info(int(kind), float(value))
         with waiting:
             heard.clear()
+        until = time.monotonic() + PATIENCE / 1000
         point.transmit(c104.Cot.ACTIVATION)
-        said = outcome(ioa, selects, bare)
+        said = outcome(ioa, selects, bare, until)
         if bare:
             point.command_mode = c104.CommandMode.SELECT_AND_EXECUTE
         print(json.dumps({"n": n, "outcome": said}), flush=True)
         if selects:
             time.sleep(0.06)  # the server ends the selection with its next tick, by a termination of its own
         if said == "timeout" or n % 10 == 0:
-            connection.test(4, with_time=False)
+            connection.interrogation(4)
     client.stop()
     server.stop()
 
