@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
 	"github.com/roje-ot/roje/protocols/catalog"
 	"github.com/roje-ot/roje/sensor/capture"
 	"github.com/roje-ot/roje/sensor/flow"
@@ -510,6 +512,17 @@ func TestDays(t *testing.T) {
 	got, seal, err := Verify(text)
 	if err != nil || got.Sensor != "s" || !bytes.Equal(seal.Key, key.Public().(ed25519.PublicKey)) {
 		t.Fatalf("%+v %v", got, err)
+	}
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join(need.Root(t), "docs", "schema", "statement.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
+	if err == nil {
+		err = schema.Validate(v)
+	}
+	if err != nil {
+		t.Errorf("the published schema: %v\n%s", err, text)
 	}
 	var wide bytes.Buffer
 	wide.Write(bytes.ReplaceAll(text, []byte(`,"`), []byte(",\n \"")))
