@@ -39,44 +39,53 @@ func TestMain(m *testing.M) {
 // built is the program, built once for all tests of this file, with one difference from the one that ships: a system call
 // that its filter refuses ends it, and says where it was made.
 var built = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "roje-sensor")
+	return build(".", "-ldflags", "-X github.com/roje-ot/roje/sensor/passive.refusing=trap")
+})
+
+// build builds a program into the workplace.
+func build(pkg string, flags ...string) (string, error) {
+	if workplace == "" {
+		dir, err := os.MkdirTemp("", "roje-sensor")
+		if err != nil {
+			return "", err
+		}
+		workplace = dir
+		if err := os.Chmod(dir, 0o755); err != nil {
+			return "", err
+		}
+	}
+	abs, err := filepath.Abs(pkg)
 	if err != nil {
 		return "", err
 	}
-	workplace = dir
-	path := filepath.Join(dir, "roje-sensor")
-	cmd := exec.Command("go", "build", "-ldflags", "-X github.com/roje-ot/roje/sensor/passive.refusing=trap", "-o", path, ".")
+	path := filepath.Join(workplace, filepath.Base(abs))
+	cmd := exec.Command("go", append(append([]string{"build", "-o", path}, flags...), pkg)...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	out, err := cmd.CombinedOutput()
-	if err != nil {
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
-	return path, os.Chmod(dir, 0o755)
-})
+	return path, nil
+}
 
 // A live is a running sensor in the test's namespace.
 type live struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	lines chan string // of its log
-	seen  []string
-	admin string
+	t      *testing.T
+	cmd    *exec.Cmd
+	lines  chan string // of its log
+	seen   []string
+	alerts string // the file of them
+	ended  bool
 }
 
-// start runs the sensor on the interfaces, with attr for rights and user.
+// start runs the sensor on the interfaces, with attr for rights and user, in a state of its own.
 func start(t *testing.T, attr *syscall.SysProcAttr, interfaces ...string) *live {
 	t.Helper()
-	program, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
-	lo, err := netlink.LinkByName("lo")
-	if err == nil {
-		err = netlink.LinkSetUp(lo)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	return startWith(t, attr, folder(t), "phase: learn\n", interfaces...)
+}
+
+// folder is one that every user can write to, for as long as the test.
+func folder(t *testing.T) string {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "roje-live")
 	if err != nil {
 		t.Fatal(err)
@@ -85,12 +94,23 @@ func start(t *testing.T, attr *syscall.SysProcAttr, interfaces ...string) *live 
 	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// startWith is start with a folder for the state, and more lines of the configuration.
+func startWith(t *testing.T, attr *syscall.SysProcAttr, dir, lines string, interfaces ...string) *live {
+	t.Helper()
+	program, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	loopback(t)
 	config := filepath.Join(dir, "sensor.yaml")
-	text := fmt.Sprintf("name: live\nstate: %s/state\ninterfaces: [%s]\nphase: learn\nadmin: 127.0.0.1:9273\nalerts: %s/alerts\n", dir, strings.Join(interfaces, ", "), dir)
+	text := fmt.Sprintf("name: live\nstate: %s/state\ninterfaces: [%s]\nadmin: 127.0.0.1:9273\nalerts: %s/alerts\n%s", dir, strings.Join(interfaces, ", "), dir, lines)
 	if err := os.WriteFile(config, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	l := &live{t: t, cmd: exec.Command(program, "run", "--config", config), lines: make(chan string, 1000), admin: dir + "/alerts"}
+	l := &live{t: t, cmd: exec.Command(program, "run", "--config", config), lines: make(chan string, 1000), alerts: dir + "/alerts"}
 	l.cmd.SysProcAttr = attr
 	l.cmd.Env = []string{"PATH=/nowhere"}
 	out, err := l.cmd.StderrPipe()
@@ -106,19 +126,44 @@ func start(t *testing.T, attr *syscall.SysProcAttr, interfaces ...string) *live 
 			l.lines <- s.Text()
 		}
 	}()
-	t.Cleanup(func() {
-		l.cmd.Process.Signal(syscall.SIGTERM)
-		if err := l.cmd.Wait(); err != nil {
-			t.Errorf("the sensor ended with %v:\n%s", err, strings.Join(l.seen, "\n"))
-		}
-	})
+	t.Cleanup(l.end)
 	return l
 }
+
+// end ends the sensor in good order.
+func (l *live) end() {
+	if l.ended {
+		return
+	}
+	l.ended = true
+	l.cmd.Process.Signal(syscall.SIGTERM)
+	for line := range l.lines {
+		l.seen = append(l.seen, line)
+	}
+	if err := l.cmd.Wait(); err != nil {
+		l.t.Errorf("the sensor ended with %v:\n%s", err, strings.Join(l.seen, "\n"))
+	}
+}
+
+// loopback sets it up, in the namespace of the calling thread.
+func loopback(t *testing.T) {
+	t.Helper()
+	lo, err := netlink.LinkByName("lo")
+	if err == nil {
+		err = netlink.LinkSetUp(lo)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// patience is how long something may take on a machine that is busy. It only tells a test that hangs.
+const patience = 2 * time.Minute
 
 // says waits for a line that has all the words, and returns it.
 func (l *live) says(words ...string) string {
 	l.t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(patience)
 	for {
 		select {
 		case line, ok := <-l.lines:
@@ -141,19 +186,18 @@ func (l *live) says(words ...string) string {
 
 // get reads the metrics; a value is found by its name and labels as they stand on the line. The connection is made by
 // the calling thread, which is in the namespace.
-func (l *live) get() map[string]float64 {
-	l.t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) {
+func get() (map[string]float64, error) {
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) {
 		return dialHere(9273)
 	}}}
 	answer, err := client.Get("http://127.0.0.1:9273/metrics")
 	if err != nil {
-		l.t.Fatal(err)
+		return nil, err
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
-		l.t.Fatal(err)
+		return nil, err
 	}
 	all := map[string]float64{}
 	for line := range strings.Lines(string(text)) {
@@ -161,7 +205,7 @@ func (l *live) get() map[string]float64 {
 			all[line[:at]], _ = strconv.ParseFloat(strings.TrimSpace(line[at+1:]), 64)
 		}
 	}
-	return all
+	return all, nil
 }
 
 var inHere = make(chan func()) // work for the thread that is in the namespace
@@ -191,16 +235,25 @@ func dialHere(port int) (conn net.Conn, err error) {
 // serves the connections meanwhile.
 func (l *live) until(what string, ok func(map[string]float64) bool) map[string]float64 {
 	l.t.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
-		got := make(chan map[string]float64)
-		go func() { got <- l.get() }()
 		var m map[string]float64
-		for m == nil {
+		got := make(chan error)
+		go func() {
+			var err error
+			m, err = get()
+			got <- err
+		}()
+		for asking := true; asking; {
 			select {
 			case work := <-inHere:
 				work()
-			case m = <-got:
+			case err := <-got:
+				asking = false
+				if err != nil {
+					l.end()
+					l.t.Fatalf("%s: the metrics cannot be read: %v\n%s", what, err, strings.Join(l.seen, "\n"))
+				}
 			}
 		}
 		if ok(m) {
@@ -381,7 +434,7 @@ func TestAttempts(t *testing.T) {
 		t.Errorf("sending on the watched port: %v", err)
 	}
 	l.says("tried to send on the port span")
-	alerts, err := os.ReadFile(l.admin)
+	alerts, err := os.ReadFile(l.alerts)
 	if err != nil || !strings.Contains(string(alerts), `"sensor-port-tried"`) {
 		t.Errorf("the attempt is no alert: %v\n%s", err, alerts)
 	}

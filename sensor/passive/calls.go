@@ -123,7 +123,7 @@ func calls(pid uint32) []call {
 			{one(1, unix.IPPROTO_IPV6), one(2, unix.IPV6_V6ONLY)},
 			{one(1, unix.SOL_NETLINK), one(2, unix.NETLINK_EXT_ACK)},
 		}},
-		{"ioctl", 16, 29, []when{{one(1, unix.SIOCETHTOOL, unix.TCGETS)}}}, // which offloads are on; is this a terminal
+		{"ioctl", 16, 29, []when{{one(1, unix.SIOCETHTOOL, unix.TIOCOUTQ, unix.TCGETS)}}}, // which offloads are on; what TCP has not delivered; is this a terminal
 		{"uname", 63, 160, nil},
 
 		// The maps of the filter and of the program at the egress.
