@@ -3,7 +3,9 @@
 // capture ring, and only ever sees copies: it cannot change, delay or send a frame.
 //
 // Loading needs CAP_BPF and CAP_NET_RAW; with CAP_PERFMON the verifier leaves out mitigations that cost time per frame.
-// After loading, no capability is needed: counts, ports and verdicts go through mapped memory and open descriptors.
+// After loading, no capability is needed: counts, ports and verdicts go through mapped memory and open descriptors. A
+// kernel before 5.5 maps no arrays, and where it was told to keep bpf(2) from users, what is counted there can be read with
+// CAP_SYS_ADMIN alone.
 package filter
 
 //go:generate go tool bpf2go -cc clang -cflags "-O2 -g -Wall -Werror" -target bpfel filter filter.bpf.c -- -I/usr/include/x86_64-linux-gnu
@@ -49,16 +51,17 @@ var EtherTypes = []uint16{
 // called from any goroutine.
 type Filter struct {
 	objs   filterObjects
-	counts *ebpf.Memory
-	ports  *ebpf.Memory
-	told   *ebpf.Memory // struct told
+	counts memory
+	ports  memory
+	told   memory // struct told
 
-	mu sync.Mutex // held while a port's bit is changed
+	mu sync.Mutex // held while a word of ports or told is changed
 }
 
 // Config says what to keep beside the ethertypes. The zero value keeps no port.
 type Config struct {
 	TCP, UDP []uint16 // server ports
+	Old      bool     // make do with what kernels before 5.8 have; where the kernel is one, that is found out
 }
 
 // Ports collects the registered ports of protocols, with the TLS ports on which they are recognised.
@@ -79,7 +82,7 @@ func Load(cfg Config) (*Filter, error) {
 	}
 	_ = rlimit.RemoveMemlock() // kernels before 5.11 need it; where it may not be raised, loading says what is wrong
 	f := new(Filter)
-	if err := f.load(); err != nil {
+	if err := f.load(cfg.Old); err != nil {
 		var verifier *ebpf.VerifierError
 		if errors.As(err, &verifier) {
 			return nil, fmt.Errorf("load filter: the verifier refuses it: %w", err)
@@ -94,10 +97,18 @@ func Load(cfg Config) (*Filter, error) {
 }
 
 // load loads the program for what the kernel has.
-func (f *Filter) load() error {
+func (f *Filter) load(old bool) error {
 	spec, err := loadFilter()
 	if err != nil {
 		return err
+	}
+	if old || features.HaveMapFlag(features.BPF_F_MMAPABLE) != nil {
+		for _, m := range spec.Maps {
+			m.Flags &^= uint32(features.BPF_F_MMAPABLE)
+		}
+	}
+	if old {
+		return spec.LoadAndAssign(&f.objs, nil)
 	}
 	if err := setCoarse(spec); err != nil {
 		return err
@@ -115,17 +126,17 @@ func setCoarse(spec *ebpf.CollectionSpec) error {
 
 // fill maps the arrays and sets the first ports and ethertypes.
 func (f *Filter) fill(cfg Config) error {
-	ethers, err := f.objs.Ethers.Memory()
+	ethers, err := memoryOf(f.objs.Ethers)
 	if err != nil {
 		return fmt.Errorf("map the ethertypes: %w", err)
 	}
-	if f.ports, err = f.objs.Ports.Memory(); err != nil {
+	if f.ports, err = memoryOf(f.objs.Ports); err != nil {
 		return fmt.Errorf("map the ports: %w", err)
 	}
-	if f.told, err = f.objs.Told.Memory(); err != nil {
+	if f.told, err = memoryOf(f.objs.Told); err != nil {
 		return fmt.Errorf("map what it is told: %w", err)
 	}
-	if f.counts, err = f.objs.Counts.Memory(); err != nil {
+	if f.counts, err = memoryOf(f.objs.Counts); err != nil {
 		return fmt.Errorf("map the counts: %w", err)
 	}
 	for _, ether := range EtherTypes {
@@ -142,7 +153,7 @@ func (f *Filter) fill(cfg Config) error {
 
 // setBit sets or clears bit n of an array of 64-bit words. The kernel reads it while it is written: a word is written
 // whole.
-func setBit(mem *ebpf.Memory, n int, on bool) error {
+func setBit(mem memory, n int, on bool) error {
 	var word [8]byte
 	off := int64(n / 64 * 8)
 	if _, err := mem.ReadAt(word[:], off); err != nil {
@@ -187,6 +198,8 @@ func (f *Filter) Watch(index int) error {
 
 // tell writes one word of struct told.
 func (f *Filter) tell(off int64, v uint32) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	var word [4]byte
 	binary.NativeEndian.PutUint32(word[:], v)
 	_, err := f.told.WriteAt(word[:], off)

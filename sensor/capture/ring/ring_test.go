@@ -187,13 +187,9 @@ func packetSockets(t *testing.T) []string {
 }
 
 // TestFilter: what the filter keeps and what it counts, on a live ring, with the sums that must hold exactly.
-func TestFilter(t *testing.T) {
-	span, send := pair(t)
-	f, err := filter.Load(filter.Config{TCP: []uint16{502}})
-	if err != nil {
-		t.Fatalf("%+v", err)
-	}
-	defer f.Close()
+func TestFilter(t *testing.T) { eachWay(t, filter.Config{TCP: []uint16{502}}, testFilter) }
+
+func testFilter(t *testing.T, span string, send func([]byte), f *filter.Filter, _ bool) {
 	r := open(t, Config{Interface: span, Filter: f, Blocks: 4, Retire: 10})
 	for i := range 100 {
 		send(frame(40000, 502, uint32(i)))       // kept by port
