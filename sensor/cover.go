@@ -13,6 +13,7 @@ import (
 
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/rules/batch"
+	"github.com/roje-ot/roje/rules/batch/proof"
 	"github.com/roje-ot/roje/sensor/coverage"
 	"github.com/roje-ot/roje/sensor/evidence"
 )
@@ -149,7 +150,7 @@ func (d *daemon) keepCoverage(now time.Time, ended bool) error {
 
 // state signs a statement, writes it into the folder and puts it on its way.
 func (d *daemon) state(s *coverage.Statement) error {
-	text, err := coverage.Sign(s, d.cover.key)
+	text, err := proof.Sign(s, d.cover.key)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package coverage
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/roje-ot/roje/protocols"
@@ -63,10 +62,10 @@ type Book struct {
 	now     int64 // the last Tick
 	since   int64 // time from which on what is not heard is silent
 	causes  map[string]*cause
-	day     time.Time // midnight, UTC, at which the day began; zero before the first Begin
-	spans   []Span    // of the day, in which the sensor ran; the last one goes on
-	rest    Sums      // of the day: of connections without a link
-	frames  []frames  // of the day, of sources of earlier runs
+	day     time.Time   // midnight, UTC, at which the day began; zero before the first Begin
+	spans   []Span      // of the day, in which the sensor ran; the last one goes on
+	rest    Sums        // of the day: of connections without a link
+	frames  []SourceDay // of the day, of sources of earlier runs
 }
 
 // New makes an empty Book. found takes what it finds; nil lets it go.
@@ -184,14 +183,6 @@ func (b *Book) drop() bool {
 	oldest.Day, oldest.gone = Sums{}, true
 	delete(b.links, oldest.Key)
 	return true
-}
-
-// A Key tells links apart.
-type Key struct {
-	Client    netip.Addr `json:"client"`
-	Server    netip.Addr `json:"server"`
-	Port      uint16     `json:"port"`
-	Transport string     `json:"transport"`
 }
 
 // server is the end of c that counts as the server: where that is not known, the one with the lesser port.

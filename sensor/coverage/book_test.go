@@ -18,6 +18,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/roje-ot/roje/protocols/catalog"
+	"github.com/roje-ot/roje/rules/batch/proof"
 	"github.com/roje-ot/roje/sensor/capture"
 	"github.com/roje-ot/roje/sensor/flow"
 	"github.com/roje-ot/roje/testdata/need"
@@ -505,11 +506,11 @@ func TestDays(t *testing.T) {
 	}
 
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
-	text, err := Sign(first, key)
+	text, err := proof.Sign(first, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, seal, err := Verify(text)
+	got, seal, err := proof.Verify(text)
 	if err != nil || got.Sensor != "s" || !bytes.Equal(seal.Key, key.Public().(ed25519.PublicKey)) {
 		t.Fatalf("%+v %v", got, err)
 	}
@@ -526,21 +527,21 @@ func TestDays(t *testing.T) {
 	}
 	var wide bytes.Buffer
 	wide.Write(bytes.ReplaceAll(text, []byte(`,"`), []byte(",\n \"")))
-	if _, _, err := Verify(wide.Bytes()); err != nil {
+	if _, _, err := proof.Verify(wide.Bytes()); err != nil {
 		t.Errorf("with other space: %v", err)
 	}
 	for i := range text {
 		bad := bytes.Clone(text)
 		bad[i] ^= 1
-		if _, _, err := Verify(bad); err == nil && !sameJSON(t, bad, text) {
+		if _, _, err := proof.Verify(bad); err == nil && !sameJSON(t, bad, text) {
 			t.Fatalf("a flipped bit of byte %d is not seen: %s", i, bad[max(0, i-20):i+20])
 		}
 	}
 	first.Total.Seen++
-	if text, err = Sign(first, key); err != nil {
+	if text, err = proof.Sign(first, key); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Verify(text); !errors.Is(err, ErrFalse) {
+	if _, _, err := proof.Verify(text); !errors.Is(err, proof.ErrFalse) {
 		t.Errorf("sums that do not add up: %v", err)
 	}
 }

@@ -36,13 +36,6 @@ type Link struct {
 	said    [kinds]*Finding
 }
 
-// Blind is how much of the day a link was not what it should be, in seconds.
-type Blind struct {
-	OneSided  float64 `json:"one_sided_s"`
-	Undecoded float64 `json:"undecoded_s"`
-	Silent    float64 `json:"silent_s"`
-}
-
 // The sides of a link.
 const (
 	clientSide = iota

@@ -6,57 +6,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/roje-ot/roje/rules/batch/proof"
 )
-
-// A Statement says what of a day was watched, what was not, and why: docs/schema/statement.json. Its sums are exact:
-// those of the links and of the rest are the total's, and so are those of the sources. See Check.
-type Statement struct {
-	Type    string      `json:"type"` // "coverage_statement"
-	Form    int         `json:"form"` // 1
-	Sensor  string      `json:"sensor"`
-	Version string      `json:"version"` // of the program
-	From    time.Time   `json:"from"`
-	To      time.Time   `json:"to"`
-	Watched []Span      `json:"watched"`     // in which the sensor ran
-	Not     []Span      `json:"not_watched"` // in which it did not
-	Sources []SourceDay `json:"sources"`
-	Links   []LinkDay   `json:"links"`
-	Rest    Sums        `json:"rest"` // of connections without a link of their own
-	Total   Sums        `json:"total"`
-	Seal    *Signature  `json:"seal,omitempty"`
-}
-
-// StatementType is the type of every Statement.
-const StatementType = "coverage_statement"
-
-// A Span is a stretch of time.
-type Span struct {
-	From time.Time `json:"from"`
-	To   time.Time `json:"to"`
-	Why  string    `json:"why,omitempty"` // of one in which nothing was watched
-}
-
-// A SourceDay is one source's day. Each frame that came to an interface is in one member of Frames.
-type SourceDay struct {
-	Name   string           `json:"name"`
-	Frames map[string]int64 `json:"frames"`
-	Sums   Sums             `json:"sums"`
-}
-
-// A LinkDay is one link's day.
-type LinkDay struct {
-	Key
-	Proto   string    `json:"proto,omitempty"` // as which it was decoded; absent if it never was
-	Learned bool      `json:"learned"`
-	First   time.Time `json:"first"`
-	Last    time.Time `json:"last"`
-	Sums    Sums      `json:"sums"`
-	Blind   Blind     `json:"blind"`
-	Why     []string  `json:"why"` // what of it was not watched, in words; empty if all was
-}
-
-// frames are what was counted of a source by name.
-type frames = SourceDay
 
 // reasons are the words of LinkDay.Why.
 var reasons = []struct {
@@ -77,7 +29,7 @@ const notRunning = "the sensor did not run"
 
 // Statement is the account of the day so far, up to a time, unsigned.
 func (b *Book) Statement(sensor, version string, to time.Time) *Statement {
-	s := &Statement{Type: StatementType, Form: 1, Sensor: sensor, Version: version, From: b.day.UTC(), To: to.UTC(), Rest: b.rest,
+	s := &Statement{Type: proof.StatementType, Form: 1, Sensor: sensor, Version: version, From: b.day.UTC(), To: to.UTC(), Rest: b.rest,
 		Watched: []Span{}, Not: []Span{}, Sources: []SourceDay{}, Links: []LinkDay{}}
 	at := s.From
 	for _, span := range b.spans {
@@ -89,13 +41,13 @@ func (b *Book) Statement(sensor, version string, to time.Time) *Statement {
 			continue
 		}
 		if span.From.After(at) {
-			s.Not = append(s.Not, Span{at, span.From, notRunning})
+			s.Not = append(s.Not, Span{From: at, To: span.From, Why: notRunning})
 		}
 		s.Watched = append(s.Watched, span)
 		at = span.To
 	}
 	if s.To.After(at) {
-		s.Not = append(s.Not, Span{at, s.To, notRunning})
+		s.Not = append(s.Not, Span{From: at, To: s.To, Why: notRunning})
 	}
 	s.Sources = append(s.Sources, b.sourceDays()...)
 	for i := range s.Sources {
