@@ -162,8 +162,50 @@ func (c *Cluster) end(signal syscall.Signal) {
 // Kill ends the server by SIGKILL, with everything it was doing, as a power cut would.
 func (c *Cluster) Kill() {
 	c.t.Helper()
-	syscall.Kill(-c.server.Pid, syscall.SIGKILL)
+	c.server.Signal(syscall.SIGSTOP)   // or it would start others meanwhile
+	children := children(c.server.Pid) // each in a session of its own
+	c.server.Kill()
+	for _, pid := range children {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
 	c.end(syscall.SIGKILL)
+	for _, pid := range children { // one that still writes would spoil what Restart begins
+		for began := time.Now(); alive(pid); time.Sleep(5 * time.Millisecond) {
+			if time.Since(began) > time.Minute {
+				c.t.Fatalf("process %d of PostgreSQL does not end", pid)
+			}
+		}
+	}
+}
+
+// children are the processes whose parent is pid.
+func children(pid int) (all []int) {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil {
+			if state, parent := stat(n); parent == pid && state != "Z" {
+				all = append(all, n)
+			}
+		}
+	}
+	return all
+}
+
+// alive says whether there is such a process that has not ended.
+func alive(pid int) bool {
+	state, _ := stat(pid)
+	return state != "" && state != "Z" && state != "X"
+}
+
+// stat is a process's state and parent: "" where there is none.
+func stat(pid int) (state string, parent int) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", 0
+	}
+	_, after, _ := strings.Cut(string(text), ") ")
+	fmt.Sscan(after, &state, &parent)
+	return state, parent
 }
 
 // Restart starts a server that was killed.

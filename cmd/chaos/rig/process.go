@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -26,20 +27,39 @@ type Process struct {
 // Start starts cmd, with its standard input and output at the test.
 func Start(t testing.TB, cmd *exec.Cmd) *Process {
 	t.Helper()
-	in, err := cmd.StdinPipe()
+	p, err := start(t, cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p
+}
+
+// Start starts cmd in the namespace. It does not outlive the test, even if that is killed.
+func (n *Namespace) Start(cmd *exec.Cmd) (p *Process) {
+	n.t.Helper()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // at the end of the thread that starts it
+	n.Do(func() (err error) {
+		p, err = start(n.t, cmd)
+		return err
+	})
+	return p
+}
+
+func start(t testing.TB, cmd *exec.Cmd) (*Process, error) {
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
 	out, said, err := os.Pipe() // not StdoutPipe, which Wait closes with lines in it
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	cmd.Stdout = said
 	err = cmd.Start()
 	said.Close()
 	if err != nil {
 		out.Close()
-		t.Fatal(err)
+		return nil, err
 	}
 	p := &Process{In: in, Out: readLines(out), t: t, cmd: cmd, ended: make(chan struct{})}
 	go func() {
@@ -50,13 +70,19 @@ func Start(t testing.TB, cmd *exec.Cmd) *Process {
 		p.Kill()
 		out.Close()
 	})
-	return p
+	return p, nil
 }
 
 // Kill ends the process with SIGKILL and waits for its end.
 func (p *Process) Kill() {
 	p.cmd.Process.Kill()
 	<-p.ended
+}
+
+// Stop asks the process to end, by SIGTERM, and waits until it has.
+func (p *Process) Stop() error {
+	p.cmd.Process.Signal(syscall.SIGTERM)
+	return p.Wait()
 }
 
 // Wait waits for the process's own end.
