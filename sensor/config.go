@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/roje-ot/roje/rules"
@@ -20,6 +21,7 @@ type Config struct {
 	Name        string          `yaml:"name"`       // of the sensor, in alert ids; default: the enrolled name, or the host's
 	State       string          `yaml:"state"`      // folder of the baseline and the spool; default /var/lib/roje-sensor
 	Interfaces  []string        `yaml:"interfaces"` // the SPAN ports
+	Prefilter   []string        `yaml:"prefilter"`  // those of them so fast that what nobody wants is dropped in the driver; see sources_prefilter.go
 	Replay      Recorded        `yaml:"replay"`     // capture files instead of interfaces, for demos
 	Phase       string          `yaml:"phase"`      // learn, enforce (default) or off
 	Rules       string          `yaml:"rules"`      // further rules beside the built-in pack: a folder, or a signed pack
@@ -128,6 +130,14 @@ func (c *Config) Check() error {
 	for _, name := range c.Interfaces {
 		if name == "" {
 			bad("interfaces holds an empty name")
+		}
+	}
+	for i, name := range c.Prefilter {
+		switch {
+		case !slices.Contains(c.Interfaces, name):
+			bad("prefilter names %q, which is none of the interfaces", name)
+		case slices.Contains(c.Prefilter[:i], name):
+			bad("prefilter names %q twice", name)
 		}
 	}
 	return errors.Join(errs...)

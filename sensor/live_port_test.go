@@ -3,6 +3,7 @@ package sensor
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"sync/atomic"
@@ -22,10 +23,13 @@ func TestTiers(t *testing.T) {
 		{tierTCX, asMuch},
 		{tierClsact, able{ebpf: true, classic: true, nft: true}},
 		{tierNoHook, able{ebpf: true, classic: true, tcx: true}},
+		{tierOld, able{ebpf: true, classic: true, old: true}},
 		{tierClassic, able{classic: true, tcx: true, nft: true}},
 		{tierNone, able{tcx: true, nft: true}},
+		{tierTCX + tierEarly, able{ebpf: true, classic: true, tcx: true, nft: true, early: true}},
+		{tierClassic, able{classic: true, tcx: true, nft: true, early: true}},
 	} {
-		t.Run(c.tier[:1], func(t *testing.T) {
+		t.Run(c.tier, func(t *testing.T) {
 			span, peer := need.Veth(t)
 			layers := &passivity{}
 			p, closers, err := openPort(span, c.may, layers, slog.New(slog.DiscardHandler))
@@ -47,8 +51,20 @@ func TestTiers(t *testing.T) {
 			}
 			need.Sender(t, peer)(segment("10.0.0.1", 40000, "10.0.0.2", 502))
 			var packet capture.Packet
-			if err := p.ring.Next(&packet); err != nil || len(packet.Data) == 0 {
+			for err = capture.ErrIdle; errors.Is(err, capture.ErrIdle); {
+				err = p.ring.Next(&packet)
+			}
+			if err != nil || len(packet.Data) == 0 {
 				t.Errorf("no frame: %v", err)
+			}
+			if (p.filter != nil) != c.may.ebpf || (p.early != nil) != (c.may.ebpf && c.may.early) {
+				t.Errorf("filter %v, prefilter %v", p.filter != nil, p.early != nil)
+			}
+			if p.filter == nil {
+				return
+			}
+			if counts, err := p.filter.Counts(); err != nil || counts.Seen != 1 || counts.OTPort != 1 {
+				t.Errorf("counted %+v: %v", counts, err)
 			}
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 
 	"github.com/roje-ot/roje/sensor/capture"
 )
@@ -24,7 +25,9 @@ func (d *daemon) openSources() (func() error, error) {
 		return errors.Join(errs...)
 	}
 	for _, name := range d.cfg.Interfaces {
-		p, opened, err := openPort(name, asMuch, d.passive, d.log)
+		may := asMuch
+		may.early = slices.Contains(d.cfg.Prefilter, name)
+		p, opened, err := openPort(name, may, d.passive, d.log)
 		closers = append(closers, opened...)
 		if err != nil {
 			return closing, err
@@ -35,6 +38,9 @@ func (d *daemon) openSources() (func() error, error) {
 		d.readers = append(d.readers, r)
 	}
 	d.passive.seal(d.log)
+	for _, p := range d.passive.ports {
+		p.uncounted(d.log)
+	}
 	stop := d.watch()
 	return func() error { return errors.Join(stop(), closing()) }, nil
 }

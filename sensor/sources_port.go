@@ -29,7 +29,8 @@ type port struct {
 	tier   string
 	state  string // up, down, or gone
 	ring   *ring.Ring
-	filter *filter.Filter // nil in tiers E and F
+	filter *filter.Filter    // nil in tiers E and F
+	early  *filter.Prefilter // nil unless configured
 	egress *passive.Egress
 	nft    *passive.NFT
 	shut   bool                   // by root, and not by this process
@@ -44,7 +45,11 @@ type port struct {
 }
 
 // able is what the kernel is asked for. Tests take things away.
-type able struct{ ebpf, classic, tcx, nft bool }
+type able struct {
+	ebpf, classic, tcx, nft bool
+	old                     bool // no more of eBPF than before 5.8
+	early                   bool // a prefilter is asked for
+}
 
 var asMuch = able{ebpf: true, classic: true, tcx: true, nft: true}
 
@@ -65,11 +70,15 @@ func openPort(name string, may able, layers *passivity, log *slog.Logger) (p *po
 	config := ring.Config{Interface: name}
 	tier, why := "", error(nil)
 	if may.ebpf {
-		if p.filter, why = filter.Load(filter.Ports(catalog.All)); why == nil {
+		keep, kernel := filter.Ports(catalog.All), release()
+		if keep.Old = may.old; may.old {
+			kernel = [2]int{5, 4}
+		}
+		if p.filter, why = filter.Load(keep); why == nil {
 			closers = append(closers, p.filter.Close)
 			config.Filter = p.filter
 			if p.ring, why = ring.Open(config); why == nil {
-				tier = ebpfTier(p, release(), errors.Is(layers.nftErr, os.ErrPermission))
+				tier = ebpfTier(p, kernel, errors.Is(layers.nftErr, os.ErrPermission))
 			}
 		}
 		if why != nil {
@@ -94,6 +103,10 @@ func openPort(name string, may able, layers *passivity, log *slog.Logger) (p *po
 		}
 		tier = tierNone
 	}
+	if may.early && p.foresee(log) {
+		closers = append(closers, layers.unlessSealed(p.early.Close))
+		tier += tierEarly
+	}
 	p.tier = tier
 	if stats := link.Attrs().Statistics; stats != nil {
 		p.start, p.last = *stats, *stats
@@ -109,6 +122,8 @@ const (
 	tierOld     = "D: eBPF filter, kernel before 5.8"
 	tierClassic = "E: classic filter"
 	tierNone    = "F: no filter in the kernel"
+
+	tierEarly = "; a prefilter in the driver" // behind one of A to D
 )
 
 // ebpfTier is the tier with an eBPF filter: by what was put at the egress, and, where that was not for this process to
@@ -187,6 +202,10 @@ func (p *port) follow(link netlink.Link, log *slog.Logger) {
 	p.carry = add(p.carry, minus(p.last, p.start))
 	p.index, p.now, p.start, p.last = link.Attrs().Index, link.Attrs().Name, netlink.LinkStatistics{}, netlink.LinkStatistics{}
 	p.egress, p.nft, p.open = nil, nil, true
+	if p.early != nil {
+		p.early = nil
+		log.Warn("the interface is back without its prefilter", "interface", p.now)
+	}
 	if os.Getenv("INVOCATION_ID") != "" && !p.shut {
 		log.Warn("the interface is back; ending to be started again with every layer around it", "interface", p.now)
 		if err := syscall.Kill(os.Getpid(), syscall.SIGTERM); err == nil {
