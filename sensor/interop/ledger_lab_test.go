@@ -2,6 +2,7 @@ package interop
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,8 @@ func alone(argv []string, port int, r *relay, t *testing.T, master func(conn net
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, argv[0], append(argv[1:], strconv.Itoa(port), "0", "0")...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	input, err := cmd.StdinPipe()
 	if err != nil {
 		return err
@@ -43,7 +46,7 @@ func alone(argv []string, port int, r *relay, t *testing.T, master func(conn net
 	}
 	lines := bufio.NewScanner(output)
 	if !lines.Scan() || lines.Text() != "ready" {
-		return fmt.Errorf("the server said %q", lines.Text())
+		return fmt.Errorf("the server said %q\n%w\n%s", lines.Text(), cmd.Wait(), &stderr)
 	}
 	conn, err := dial(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), r)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -106,15 +107,19 @@ func (s *stack) compareAll(t *testing.T, r *relay, theirs []record) {
 
 func tail(b []byte) []byte { return b[max(0, len(b)-2000):] }
 
-// freePort is a port of loopback that nothing listened on just now.
+// freePort is a port of loopback that nothing listened on just now. It is below those that the kernel gives to whoever
+// calls out meanwhile.
 func freePort(t *testing.T) int {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := 12000 + rand.IntN(20000)
+		if l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port of loopback is free")
+	return 0
 }
 
 // read takes the JSON lines out of a script's output; what else a stack prints is left out.

@@ -90,8 +90,12 @@ func (l *Ledger) activate(e *rules.Event) {
 		}
 	default:
 		a.request(e)
-		if !selects && !a.same(m) {
+		switch {
+		case selects:
+		case !a.same(m):
 			a.verdict = Mismatch
+		case a.deaf: // another execute and another select may be among what was lost
+			a.verdict = UnknownGap
 		}
 	}
 	if selects {

@@ -191,6 +191,7 @@ func TestOutcomes(t *testing.T) {
 		{"104 direct", []step{asdu(0, 6, 0, 1), asdu(1, 7, 0, 1)}, "confirmed 1"},
 		{"104 to the end", []step{asdu(0, 6, 1, 1), asdu(1, 7, 1, 1), asdu(2, 6, 0, 1), asdu(3, 7, 0, 1), returned(4, 70), asdu(5, 10, 0, 1)}, "confirmed 2et"},
 		{"104 end of the selection, no word of the execution", []step{asdu(0, 6, 1, 1), asdu(1, 7, 1, 1), asdu(2, 6, 0, 1), asdu(3, 10, 1, 1), later(20, iec104Fake)}, "timeout 2"},
+		{"104 an execute and a select lost between", []step{asdu(0, 6, 1, 1), asdu(1, 7, 1, 1), gapOf(2, false), asdu(3, 6, 0, 1), asdu(4, 7, 0, 1), later(20, iec104Fake)}, "unknown_gap 2"},
 		{"104 refused", []step{asdu(0, 6, 0, 1), asdu(1, 7, 0, 1).no(1)}, "refused 1"},
 		{"104 unknown object", []step{asdu(0, 6, 0, 1), asdu(1, 47, 0, 1).no(47)}, "refused 1"},
 		{"104 cancelled", []step{asdu(0, 6, 1, 1), asdu(1, 7, 1, 1), asdu(2, 8, 1, 1), asdu(3, 9, 1, 1)}, "cancelled 1"},
