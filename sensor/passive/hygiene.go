@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"unsafe"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/roje-ot/roje/sensor/capture/offload"
 )
 
 // A Hygiene is an interface without an address, ARP, multicast and IPv6, whose driver hands frames over as they came.
@@ -17,19 +18,9 @@ import (
 type Hygiene struct {
 	iface string
 	undo  []func() error
-	// Degraded says which settings could not be made and what that means: "generic-receive-offload is on: timing and
+	// Degraded says which settings could not be made and what that means: "rx-gro-hw is on: timing and
 	// frame counts are degraded".
 	Degraded []string
-}
-
-// offloads merge frames before the ring sees them, by the commands of linux/ethtool.h that get and set them.
-var offloads = []struct {
-	name     string
-	get, set uint32
-	bit      uint32 // of the flags word; 0 where the value is the setting
-}{
-	{"generic-receive-offload", 0x2b, 0x2c, 0},
-	{"large-receive-offload", 0x25, 0x26, 1 << 15},
 }
 
 // Clean makes the settings. It needs CAP_NET_ADMIN; the error names the first that must hold and could not be made. An
@@ -45,8 +36,12 @@ func Clean(iface string) (*Hygiene, error) {
 			return nil, errors.Join(fmt.Errorf("clean %s: %w", iface, err), h.Close())
 		}
 	}
-	for _, o := range offloads {
-		h.offload(o.name, o.get, o.set, o.bit)
+	for _, name := range offload.Merging {
+		undo, err := offload.Off(iface, []string{name})
+		if err != nil {
+			h.Degraded = append(h.Degraded, fmt.Sprintf("%s is on (%v): timing and frame counts are degraded", name, err))
+		}
+		h.undo = append(h.undo, undo)
 	}
 	return h, nil
 }
@@ -73,9 +68,11 @@ func IsClean(iface string) error {
 	if flags&unix.IFF_MULTICAST != 0 {
 		errs = append(errs, errors.New("multicast is on"))
 	}
-	for _, o := range offloads {
-		if now, err := ethtool(iface, o.get, 0); err == nil && (o.bit == 0 && now != 0 || now&o.bit != 0) {
-			errs = append(errs, fmt.Errorf("%s is on", o.name))
+	features, err := offload.Read(iface)
+	errs = append(errs, err)
+	for _, name := range offload.Merging {
+		if features[name].On {
+			errs = append(errs, fmt.Errorf("%s is on", name))
 		}
 	}
 	return errors.Join(errs...)
@@ -132,45 +129,4 @@ func (h *Hygiene) noMulticast(link netlink.Link) error {
 	}
 	h.undo = append(h.undo, func() error { return netlink.LinkSetMulticastOn(link) })
 	return netlink.LinkSetMulticastOff(link)
-}
-
-// offload switches one merging offload off, and notes where it stays on.
-func (h *Hygiene) offload(name string, get, set, bit uint32) {
-	now, err := ethtool(h.iface, get, 0)
-	if err != nil {
-		return // the driver does not know it
-	}
-	want := uint32(0)
-	if bit != 0 {
-		want = now &^ bit
-	}
-	if now == want {
-		return
-	}
-	if _, err := ethtool(h.iface, set, want); err != nil {
-		h.Degraded = append(h.Degraded, fmt.Sprintf("%s is on (%v): timing and frame counts are degraded", name, err))
-		return
-	}
-	h.undo = append(h.undo, func() error { _, err := ethtool(h.iface, set, now); return err })
-}
-
-// ethtool makes one SIOCETHTOOL request with a single value.
-func ethtool(iface string, command, value uint32) (uint32, error) {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return 0, err
-	}
-	defer unix.Close(fd)
-	arg := struct{ command, value uint32 }{command, value}
-	var req struct {
-		name [unix.IFNAMSIZ]byte
-		data unsafe.Pointer
-		_    [16]byte
-	}
-	copy(req.name[:unix.IFNAMSIZ-1], iface)
-	req.data = unsafe.Pointer(&arg)
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&req))); errno != 0 {
-		return 0, errno
-	}
-	return arg.value, nil
 }

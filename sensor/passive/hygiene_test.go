@@ -2,16 +2,19 @@ package passive
 
 import (
 	"net"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/roje-ot/roje/sensor/capture/offload"
 	"github.com/roje-ot/roje/testdata/need"
 )
 
-// state is what Clean changes and Close restores.
-func state(t *testing.T, iface string) (flags uint32, addresses int, gro uint32) {
+// state is what Clean changes and Close restores: merging are the offloads that are on.
+func state(t *testing.T, iface string) (flags uint32, addresses int, merging []string) {
 	t.Helper()
 	link, err := netlink.LinkByName(iface)
 	if err != nil {
@@ -21,11 +24,16 @@ func state(t *testing.T, iface string) (flags uint32, addresses int, gro uint32)
 	if err != nil {
 		t.Fatal(err)
 	}
-	gro, err = ethtool(iface, offloads[0].get, 0)
+	features, err := offload.Read(iface)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return link.Attrs().RawFlags & (unix.IFF_NOARP | unix.IFF_MULTICAST), len(addrs), gro
+	for _, name := range offload.Merging {
+		if features[name].On {
+			merging = append(merging, name)
+		}
+	}
+	return link.Attrs().RawFlags & (unix.IFF_NOARP | unix.IFF_MULTICAST), len(addrs), merging
 }
 
 func TestClean(t *testing.T) {
@@ -38,24 +46,55 @@ func TestClean(t *testing.T) {
 	if err := netlink.AddrAdd(link, addr); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ethtool(span, offloads[0].set, 1); err != nil {
-		t.Fatal(err)
+	on := []string{"rx-gro", "rx-gro-list"}
+	for _, name := range on {
+		if err := offload.Switch(span, name, true); err != nil {
+			t.Fatal(err)
+		}
 	}
-	flags, addresses, gro := state(t, span)
-	if flags != unix.IFF_MULTICAST || addresses != 1 || gro != 1 {
-		t.Fatalf("before: flags %x, %d addresses, GRO %d", flags, addresses, gro)
+	flags, addresses, merging := state(t, span)
+	if flags != unix.IFF_MULTICAST || addresses != 1 || !slices.Equal(merging, on) {
+		t.Fatalf("before: flags %x, %d addresses, offloads %q", flags, addresses, merging)
+	}
+	if err := IsClean(span); err == nil || !strings.Contains(err.Error(), "rx-gro is on") {
+		t.Errorf("IsClean before: %v", err)
 	}
 	h, err := Clean(span)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if flags, addresses, gro := state(t, span); flags != unix.IFF_NOARP || addresses != 0 || gro != 0 || len(h.Degraded) != 0 {
-		t.Errorf("clean: flags %x, %d addresses, GRO %d, degraded %q", flags, addresses, gro, h.Degraded)
+	if flags, addresses, merging := state(t, span); flags != unix.IFF_NOARP || addresses != 0 || merging != nil || len(h.Degraded) != 0 {
+		t.Errorf("clean: flags %x, %d addresses, offloads %q, degraded %q", flags, addresses, merging, h.Degraded)
+	}
+	if err := IsClean(span); err != nil {
+		t.Errorf("IsClean: %v", err)
 	}
 	if err := h.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if f, a, g := state(t, span); f != flags || a != addresses || g != gro {
-		t.Errorf("restored: flags %x, %d addresses, GRO %d", f, a, g)
+	if f, a, m := state(t, span); f != flags || a != addresses || !slices.Equal(m, merging) {
+		t.Errorf("restored: flags %x, %d addresses, offloads %q", f, a, m)
+	}
+}
+
+// TestDegraded: a feature that stays on is no reason not to start, and is said. No virtual interface has one that merges,
+// so that one which the kernel never lets go of stands for it.
+func TestDegraded(t *testing.T) {
+	need.Veth(t)
+	merging := offload.Merging
+	t.Cleanup(func() { offload.Merging = merging })
+	offload.Merging = []string{"loopback", "rx-gro"}
+	h, err := Clean("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(h.Degraded) != 1 || !strings.Contains(h.Degraded[0], "loopback is on") || !strings.Contains(h.Degraded[0], "degraded") {
+		t.Errorf("degraded: %q", h.Degraded)
+	}
+	if err := IsClean("lo"); err == nil || strings.Contains(err.Error(), "rx-gro") {
+		t.Errorf("IsClean: %v", err)
+	}
+	if err := h.Close(); err != nil {
+		t.Error(err)
 	}
 }
