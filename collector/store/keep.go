@@ -18,9 +18,9 @@ type Keeping interface {
 // A Cutoff is the time before which things are forgotten, each by its kind; zero keeps all of it.
 type Cutoff struct {
 	Alerts    time.Time // by Alert.Updated
-	Records   time.Time // by Record.Received
+	Records   time.Time // by Record.Received, and Evidence.At
 	Envelopes time.Time // by when they were received: until then a fork of a spool is told from a replay
 }
 
 // Forgotten is how much was deleted.
-type Forgotten struct{ Alerts, Records, Envelopes int }
+type Forgotten struct{ Alerts, Records, Envelopes, Evidence int }

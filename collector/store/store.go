@@ -18,6 +18,7 @@ type Store interface {
 	Users
 	Keeping
 	Chronicle
+	Evidences
 
 	// Sessions is where the console keeps its sign-ins; now is its clock, as an ended session is not found.
 	Sessions(now func() time.Time) Sessions
@@ -168,7 +169,7 @@ type Counts struct {
 type Act struct {
 	At     time.Time `json:"at"`
 	Who    string    `json:"who"`
-	What   string    `json:"what"`   // status, release, retract, hold, unhold, enrol, deny, allow, user, token
+	What   string    `json:"what"`   // status, release, retract, hold, unhold, evidence, enrol, deny, allow, user, token
 	Object string    `json:"object"` // the alert's, sensor's, user's or token's id
 	Detail string    `json:"detail,omitempty"`
 }

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/roje-ot/roje/collector/store"
@@ -33,89 +31,6 @@ func scanAlert(scan scan) (store.Alert, error) {
 	return a, nil
 }
 
-// pick makes the conditions of a filter.
-func pick(d Dialect, s store.Scope, f *store.Filter) (*where, error) {
-	w, err := scopedWhere(s)
-	if err != nil {
-		return nil, err
-	}
-	w.unhinge = d.Unhinge
-	var levels []int
-	for v := f.MinSeverity; int(v) < len(rules.SeverityNames()); v++ {
-		if len(f.Severity) == 0 || slices.Contains(f.Severity, v) {
-			levels = append(levels, int(v))
-		}
-	}
-	if f.MinSeverity > rules.Notice || len(f.Severity) > 0 {
-		in(w, "severity", levels)
-	}
-	if len(f.Status) > 0 {
-		in(w, "status", f.Status)
-	}
-	for _, c := range [...]struct{ column, value string }{{"rule", f.Rule}, {"sensor", f.Sensor}, {"proto", f.Proto}, {"incident", f.Incident}} {
-		if c.value != "" {
-			w.and(c.column+" = ?", c.value)
-		}
-	}
-	for _, c := range [...]struct{ columns, value string }{{"client || ' ' || server", f.Host}, {"title || ' ' || client || ' ' || server", f.Text}} {
-		if c.value != "" {
-			w.and(d.Find+"(lower("+c.columns+"), ?) > 0", strings.ToLower(c.value))
-		}
-	}
-	if !f.Since.IsZero() {
-		w.and("last >= ?", Nanos(f.Since))
-	}
-	if !f.Until.IsZero() {
-		w.and("first < ?", Nanos(f.Until))
-	}
-	if f.Released != nil {
-		w.and(map[bool]string{true: "released IS NOT NULL", false: "released IS NULL"}[*f.Released])
-	}
-	return w, nil
-}
-
-// orders are the kinds of cursor, sort keys and index by store.Order.
-var orders = [...]struct{ kind, by, after string }{
-	store.ByArrival: {"a", "arrived DESC", "arrived < ?"},
-	store.ByTime:    {"t", "last DESC, arrived DESC", "(last, arrived) < (?, ?)"},
-}
-
-// ListAlerts implements store.Alerts.
-func (b Book) ListAlerts(ctx context.Context, s store.Scope, f store.Filter, cursor string, limit int) ([]store.Alert, string, error) {
-	w, err := pick(b.Dialect(), s, &f)
-	if err == nil {
-		err = checkLimit(limit)
-	}
-	if err != nil {
-		return nil, "", err
-	}
-	order := orders[f.Order]
-	if cursor != "" {
-		at, err := ParseCursor(order.kind, cursor, strings.Count(order.after, "?"))
-		if err != nil {
-			return nil, "", err
-		}
-		args := make([]any, len(at))
-		for i := range at {
-			args[i] = at[i]
-		}
-		w.and(order.after, args...)
-	}
-	alerts, err := List(ctx, b.Reader(s), `SELECT `+alertColumns+` FROM alerts `+w.String()+` ORDER BY `+order.by+` LIMIT ?`, w.with(limit+1), scanAlert)
-	if err != nil {
-		return nil, "", err
-	}
-	if len(alerts) <= limit {
-		return alerts, "", nil
-	}
-	last := &alerts[limit-1]
-	at := []int64{Nanos(last.Arrived)}
-	if f.Order == store.ByTime {
-		at = []int64{Nanos(last.Last), Nanos(last.Arrived)}
-	}
-	return alerts[:limit], MakeCursor(order.kind, at...), nil
-}
-
 // GetAlert implements store.Alerts.
 func (b Book) GetAlert(ctx context.Context, s store.Scope, id string) (store.Alert, error) {
 	if err := s.Check(); err != nil {
@@ -131,9 +46,21 @@ func (b Book) GetAlert(ctx context.Context, s store.Scope, id string) (store.Ale
 // CountAlerts implements store.Alerts.
 func (b Book) CountAlerts(ctx context.Context, s store.Scope, f store.Filter) (store.Counts, error) {
 	c := store.Counts{Severity: map[rules.Severity]int{}, Status: map[store.Status]int{}, Rule: map[string]int{}}
-	w, err := pick(b.Dialect(), s, &f)
+	w, err := scopedWhere(s)
 	if err != nil {
 		return c, err
+	}
+	picked := choose(b.Dialect(), &f)
+	for _, more := range picked.rest {
+		w.and(more.text, more.args...)
+	}
+	if keys := picked.keys; len(keys) > 0 {
+		var any condition
+		for i, k := range keys {
+			any.text += map[bool]string{true: "(", false: " OR "}[i == 0] + k.text
+			any.args = append(any.args, k.args...)
+		}
+		w.and(any.text+")", any.args...)
 	}
 	_, err = List(ctx, b.Reader(s), `SELECT severity, status, rule, count(*) FROM alerts `+w.String()+` GROUP BY severity, status, rule`, w.args,
 		func(scan scan) (struct{}, error) {
@@ -211,13 +138,4 @@ func (b Book) Acts(ctx context.Context, s store.Scope, id string, limit int) ([]
 		a.At = FromNanos(at)
 		return a, err
 	})
-}
-
-// AlertPage is the query of a page of the queue, for who wants to see how an engine goes about it.
-func AlertPage(d Dialect, s store.Scope, f store.Filter) (query string, args []any, err error) {
-	w, err := pick(d, s, &f)
-	if err != nil {
-		return "", nil, err
-	}
-	return `SELECT ` + alertColumns + ` FROM alerts ` + w.String() + ` ORDER BY ` + orders[f.Order].by + ` LIMIT ?`, w.with(50), nil
 }

@@ -71,6 +71,9 @@ func (b Book) Forget(ctx context.Context, s store.Scope, c store.Cutoff) (done s
 			from = to.Int64
 		}
 	}
+	if done.Evidence, err = b.forgetEvidence(ctx, s, c.Records); err != nil {
+		return done, fmt.Errorf("forget: %w", err)
+	}
 	return done, nil
 }
 

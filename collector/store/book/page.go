@@ -11,9 +11,8 @@ import (
 
 // A where is the conditions of a query. It begins with the operator: see scopedWhere.
 type where struct {
-	text    strings.Builder
-	args    []any
-	unhinge string // of the Dialect
+	text strings.Builder
+	args []any
 }
 
 // scopedWhere is the only way to make a where.
@@ -29,22 +28,6 @@ func scopedWhere(s store.Scope) (*where, error) {
 func (w *where) and(condition string, args ...any) {
 	w.text.WriteString(" AND " + condition)
 	w.args = append(w.args, args...)
-}
-
-// in adds that column is any of the values; of none, nothing is picked. With several values the column's index would not
-// give rows in the order of a page: Dialect.Unhinge keeps the engine from it.
-func in[T any](w *where, column string, values []T) {
-	for _, v := range values {
-		w.args = append(w.args, v)
-	}
-	switch len(values) {
-	case 0:
-		w.text.WriteString(" AND FALSE")
-	case 1:
-		w.text.WriteString(" AND " + column + " = ?")
-	default:
-		w.text.WriteString(" AND " + w.unhinge + column + " IN (?" + strings.Repeat(", ?", len(values)-1) + ")")
-	}
 }
 
 func (w *where) String() string { return w.text.String() }

@@ -37,6 +37,8 @@ var Tables = []Table{
 	table("records", 2, "operator:t n:n sensor:t epoch:t lane:n seq:n kind:t received:n fault:t body:b"),
 	table("alerts", 2, "operator:t id:t arrived:n updated:n sensor:t rule:t severity:n first:n last:n count:n proto:t client:t server:t title:t incident:t "+
 		"status:t status_by:t status_at:n tlp:t released:n body:b held:y"),
+	table("evidence", 2, "operator:t alert:t sensor:t state:t size:n have:n sha256:t who:t at:n why:t"),
+	table("pieces", 3, "operator:t alert:t at:n data:b"),
 	table("releases", 2, "operator:t added:n alert:t version:n created:n tlp:t who:t revoked:y latest:y sensor:t body:b"),
 	table("acts", 2, "operator:t n:n at:n who:t what:t object:t detail:t"),
 	table("tokens", 2, "operator:t id:t secret:b site:t who:t created:n expires:n used:n sensor:t"),

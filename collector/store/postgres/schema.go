@@ -123,6 +123,24 @@ BEGIN
 		EXECUTE format('CREATE POLICY of_operator ON %I USING (operator = current_setting(''roje.operator'', true))', t);
 	END LOOP;
 END $$;
+`, `
+CREATE TABLE evidence (
+	operator TEXT NOT NULL, alert TEXT NOT NULL,
+	sensor TEXT NOT NULL, state TEXT NOT NULL, size bigint NOT NULL, have bigint NOT NULL,
+	sha256 TEXT NOT NULL, who TEXT NOT NULL, at bigint NOT NULL, why TEXT NOT NULL,
+	PRIMARY KEY (operator, alert)
+);
+CREATE INDEX evidence_wanted ON evidence (operator, sensor, state, at);
+
+CREATE TABLE pieces (
+	operator TEXT NOT NULL, alert TEXT NOT NULL, at bigint NOT NULL, data bytea NOT NULL,
+	PRIMARY KEY (operator, alert, at)
+);
+
+ALTER TABLE evidence ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+ALTER TABLE pieces ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_operator ON evidence USING (operator = current_setting('roje.operator', true));
+CREATE POLICY of_operator ON pieces USING (operator = current_setting('roje.operator', true));
 `}
 
 // One collector at a time changes the schema, and one makes a day's partition: these are the locks.

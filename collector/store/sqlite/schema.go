@@ -113,6 +113,19 @@ CREATE INDEX sessions_expiry ON sessions (expiry);
 ALTER TABLE alerts ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX envelopes_received ON envelopes (operator, received);
 CREATE INDEX records_received ON records (operator, received);
+`, `
+CREATE TABLE evidence (
+	operator TEXT NOT NULL, alert TEXT NOT NULL,
+	sensor TEXT NOT NULL, state TEXT NOT NULL, size INTEGER NOT NULL, have INTEGER NOT NULL,
+	sha256 TEXT NOT NULL, who TEXT NOT NULL, at INTEGER NOT NULL, why TEXT NOT NULL,
+	PRIMARY KEY (operator, alert)
+) WITHOUT ROWID;
+CREATE INDEX evidence_wanted ON evidence (operator, sensor, state, at);
+
+CREATE TABLE pieces (
+	operator TEXT NOT NULL, alert TEXT NOT NULL, at INTEGER NOT NULL, data BLOB NOT NULL,
+	PRIMARY KEY (operator, alert, at)
+);
 `}
 
 // migrate brings the file's schema up to date; a file of a newer version is refused.

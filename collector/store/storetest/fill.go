@@ -33,6 +33,8 @@ func Fill(t testing.TB, st store.Store) {
 		ingest(t, st, sc, vital.sealKind(t, batch.KindHealth, batch.Health{At: Start, Version: "1"}))
 		ingest(t, st, sc, vital.sealKind(t, "note", "one", "two"))
 		must(st.SetStatus(ctx, sc, "alert-001", store.Acked, "ana", Start))
+		must(st.AskEvidence(ctx, sc, "alert-001", "ana", Start))
+		must(st.PutEvidence(ctx, sc, "s1", batch.Piece{Alert: "alert-001", Size: 9, SHA256: "0", Data: []byte{0, 1, 2, 255}}, Start))
 		must(st.SetHeld(ctx, sc, "alert-002", true, "ana", Start))
 		for _, tlp := range []store.TLP{store.Green, store.Amber} {
 			_, err := st.Release(ctx, sc, "alert-004", tlp, "ana", Start)

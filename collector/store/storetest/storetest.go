@@ -39,6 +39,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"sessions", sessions},
 		{"changes", changes},
 		{"keeping", keeping},
+		{"evidence", evidence},
 		{"concurrent intake", concurrent},
 	} {
 		t.Run(c.name, func(t *testing.T) {

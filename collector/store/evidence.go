@@ -1,0 +1,51 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/roje-ot/roje/rules/batch"
+)
+
+// EvidenceState says where the frames of an alert are.
+type EvidenceState string
+
+// The states.
+const (
+	EvidenceAsked   EvidenceState = "asked"   // a sensor will be asked for it
+	EvidenceComing  EvidenceState = "coming"  // some of it is here
+	EvidenceWhole   EvidenceState = "whole"   // it is here, and as its sensor signed it
+	EvidenceRefused EvidenceState = "refused" // it came, and is not what its sensor signed: it was not kept
+	EvidenceGone    EvidenceState = "gone"    // the sensor has it no more
+)
+
+// Evidence is the file of frames that an alert stands on, as far as the collector has it.
+type Evidence struct {
+	Alert  string        `json:"alert"`
+	Sensor string        `json:"sensor"`
+	State  EvidenceState `json:"state"`
+	Size   int64         `json:"size"` // 0 until a piece has come
+	Have   int64         `json:"have"` // bytes that are here
+	SHA256 string        `json:"sha256,omitempty"`
+	Who    string        `json:"who,omitempty"` // who asked for it; "" where the sensor sent it unasked
+	At     time.Time     `json:"at"`            // of the last change
+	Why    string        `json:"why,omitempty"` // it was refused, or is gone
+}
+
+// Evidences is the evidence of alerts. It is kept as long as its alert, or as records are, whichever is shorter; that
+// of an alert that is held or released now stays.
+type Evidences interface {
+	// AskEvidence has the sensor of an alert asked for its evidence: an act of who. What is here or on its way already is
+	// not asked for again; what was refused or is gone is. ErrNotFound: there is no such alert.
+	AskEvidence(ctx context.Context, s Scope, alert, who string, at time.Time) error
+	// GetEvidence returns what is known of an alert's evidence. ErrNotFound: nothing is.
+	GetEvidence(ctx context.Context, s Scope, alert string) (Evidence, error)
+	// ReadEvidence returns the file, which is whole. ErrNotFound: it is not here, or not whole.
+	ReadEvidence(ctx context.Context, s Scope, alert string) ([]byte, error)
+	// WantedEvidence lists what a sensor is to be asked for, longest wanted first, by the ids that the sensor gave.
+	WantedEvidence(ctx context.Context, s Scope, sensor string) ([]batch.Ask, error)
+	// PutEvidence takes a piece. One that was taken before, or that does not continue what is here, changes nothing. The last
+	// piece makes the file whole, if it is what the alert names and its signature is of a key of the sensor; else it is
+	// refused, which is an act. ErrNotFound: the sensor has no such alert.
+	PutEvidence(ctx context.Context, s Scope, sensor string, p batch.Piece, at time.Time) error
+}
