@@ -62,7 +62,8 @@ func TestRows(t *testing.T) {
 
 // FuzzDecoders gives any bytes, in pieces and in both directions, to every decoder in the catalog, and holds it to the
 // contract of protocols.Decoder: Split never claims what is not there and takes all that is the last, no byte is read
-// past the end (each slice has no room behind it), and a message can be written down.
+// past the end (each slice has no room behind it), no more waits than two of the longest frames, and a message can be
+// written down.
 func FuzzDecoders(f *testing.F) {
 	f.Add([]byte{0, 1, 0, 0, 0, 6, 1, 3, 0, 0, 0, 1}, uint8(5))
 	f.Add([]byte{0x68, 4, 7, 0, 0, 0, 0x68, 4, 0x0b, 0, 0, 0}, uint8(1))
@@ -78,6 +79,9 @@ func FuzzDecoders(f *testing.F) {
 		}
 	})
 }
+
+// mostWaiting is how many bytes a decoder may let wait: the longest frame, of 1106 bytes, and what bears it out.
+const mostWaiting = 2 << 10
 
 // feed gives b to a new decoder of p: to one end and then to the other, in pieces of so many bytes, with a loss between.
 func feed(t *testing.T, p *protocols.Protocol, hint protocols.Hint, b []byte, size int) {
@@ -103,6 +107,9 @@ func feed(t *testing.T, p *protocols.Protocol, hint protocols.Hint, b []byte, si
 				}
 				held = held[end:]
 				if n == 0 && !last {
+					if len(held) > mostWaiting {
+						t.Fatalf("%s: %d bytes wait", p.Name, len(held))
+					}
 					break
 				}
 			}

@@ -56,6 +56,9 @@ func sizeRTU(size int) int {
 // frontRTU judges the frame at the front of b by its CRC; frames that end within the first seen bytes are known to fail.
 func frontRTU(b []byte, seen int) verdict {
 	a, z := sizesRTU(b)
+	if z == a {
+		z = -1 // one look is enough
+	}
 	state, end, wake := no, 2, mostRTU
 	for _, n := range [2]int{a, z} {
 		switch {

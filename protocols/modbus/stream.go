@@ -30,6 +30,7 @@ type stream struct {
 	open    []place // places at the front of b, in order, where a frame may begin for all that is known
 	seen    int     // so many bytes at the front of b have been judged before, and no RTU frame ends in them
 	hopes   bool    // unless this is set: then one does, but what follows it is not decided
+	wake    int     // before so many bytes of b are there, none of open can be decided
 	under   framing // the connection's when open was last judged
 }
 
@@ -114,13 +115,12 @@ func (d *decoder) follow(s *stream, b []byte, last bool) verdict {
 // are new. What stands before the first place that is still open is skipped.
 func (d *decoder) scan(s *stream, b []byte, last bool) (skip, n int) {
 	if s.seen > len(b) {
-		s.open, s.seen = s.open[:0], 0
+		s.open, s.seen, s.wake = s.open[:0], 0, 0
 	}
 	best, at, kind := verdict{end: len(b) + 1}, 0, unframed
 	anew := last || s.under != d.framing
 	s.under = d.framing
-	kept := s.open[:0]
-	try := func(i int, framings uint8) {
+	try := func(i int, framings uint8) place {
 		alive, wake := uint8(0), int32(math.MaxInt32)
 		for _, f := range inOrder {
 			if framings&(1<<f) == 0 || d.framing == mbap && f != mbap {
@@ -136,22 +136,27 @@ func (d *decoder) scan(s *stream, b []byte, last bool) (skip, n int) {
 				wake = min(wake, int32(v.end-i))
 			}
 		}
-		if alive != 0 {
-			if i == 0 && s.fresh {
-				alive, wake = everyFraming, 0 // there the framings wait for one another
-			}
-			kept = append(kept, place{at: int32(i), wake: wake, framing: alive})
+		if alive != 0 && i == 0 && s.fresh {
+			alive, wake = everyFraming, 0 // there the framings wait for one another
 		}
+		return place{at: int32(i), wake: wake, framing: alive}
 	}
-	for _, p := range s.open {
-		if !anew && int(p.at)+int(p.wake) > len(b) {
-			kept = append(kept, p)
-		} else {
-			try(int(p.at), p.framing)
+	kept, soon := s.open, s.wake
+	if anew || s.wake <= len(b) {
+		kept, soon = s.open[:0], math.MaxInt
+		for _, p := range s.open {
+			if anew || int(p.at)+int(p.wake) <= len(b) {
+				p = try(int(p.at), p.framing)
+			}
+			if p.framing != 0 {
+				kept, soon = append(kept, p), min(soon, int(p.at)+int(p.wake))
+			}
 		}
 	}
 	for i := s.seen; i < len(b) && i < best.end; i++ {
-		try(i, everyFraming)
+		if p := try(i, everyFraming); p.framing != 0 {
+			kept, soon = append(kept, p), min(soon, i+int(p.wake))
+		}
 	}
 	s.open = kept
 	if best.state == yes {
@@ -163,10 +168,12 @@ func (d *decoder) scan(s *stream, b []byte, last bool) (skip, n int) {
 	if len(kept) > 0 {
 		skip = int(kept[0].at)
 	}
-	for i := range kept {
-		kept[i].at -= int32(skip)
+	if skip > 0 {
+		for i := range kept {
+			kept[i].at -= int32(skip)
+		}
 	}
-	s.seen = len(b) - skip
+	s.seen, s.wake = len(b)-skip, soon-skip
 	s.fresh = s.fresh && skip == 0
 	return skip, 0
 }

@@ -59,7 +59,12 @@ func FuzzStream(f *testing.F) {
 	all := append([]*protocols.Protocol{fake}, catalog.All...)
 	f.Fuzz(func(t *testing.T, port uint16, b []byte) {
 		var got recorder
-		table := flow.New(flow.Config{Protocols: all}, &got)
+		var work counts
+		watched := make([]*protocols.Protocol, len(all))
+		for i, p := range all {
+			watched[i] = counting(p, &work)
+		}
+		table := flow.New(flow.Config{Protocols: watched}, &got)
 		var next [2]uint32
 		packets := 0
 		server := bob
@@ -84,5 +89,6 @@ func FuzzStream(f *testing.F) {
 		}
 		table.Flush()
 		checkLaws(t, table, &got, packets)
+		work.check(t, "any", packets, len(all))
 	})
 }
