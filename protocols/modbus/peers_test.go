@@ -83,3 +83,32 @@ func TestCoilCountIsNotRegisterCount(t *testing.T) {
 		}
 	}
 }
+
+// TestPeerDefect14: one odd MBAP header unregisters the parser of a connection. Here what follows it is decoded, wherever
+// the odd one stands and whatever is odd.
+func TestPeerDefect14(t *testing.T) {
+	good := adu(1, 1, 3, 0, 10, 0, 1)
+	for _, odd := range [][]byte{
+		{0, 2, 0, 9, 0, 6, 1, 3, 0, 0, 0, 1},       // another protocol identifier
+		{0, 2, 0, 0, 0, 1, 1},                      // a length that leaves no room for a function
+		{0, 2, 0, 0, 0xff, 0xff, 1, 3, 0, 0, 0, 1}, // a length that is impossible
+		{0, 2, 0, 0, 0, 6, 1, 0, 0, 0, 0, 1},       // function 0
+	} {
+		for before := range 3 {
+			reads := 0
+			l := newLine(t, ports, func(m *protocols.Message) {
+				if m.Code == 3 && m.Faults == 0 {
+					reads++
+				}
+			})
+			for range before {
+				l.feed(ask(good...))
+			}
+			l.feed(ask(odd...), ask(good...), ask(good...), ask(good...))
+			l.end()
+			if want := before + 3; reads != want {
+				t.Errorf("% x behind %d requests: %d requests decoded, want %d", odd, before, reads, want)
+			}
+		}
+	}
+}
