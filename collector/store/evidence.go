@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/roje-ot/roje/rules/batch"
@@ -48,4 +51,36 @@ type Evidences interface {
 	// piece makes the file whole, if it is what the alert names and its signature is of a key of the sensor; else it is
 	// refused, which is an act. ErrNotFound: the sensor has no such alert.
 	PutEvidence(ctx context.Context, s Scope, sensor string, p batch.Piece, at time.Time) error
+}
+
+// TakeEvidence puts the pieces of evidence among the records of batches, which are of one sensor, where evidence is
+// kept, and leaves in their records that they came, without the bytes. It is called before the batches are ingested: so
+// a piece is kept once its record is acknowledged. A piece that nobody can use, as its alert is not here, is let go.
+func TakeEvidence(ctx context.Context, st Evidences, s Scope, sensor string, batches []Batch, at time.Time) error {
+	for i := range batches {
+		for j := range batches[i].Records {
+			r := &batches[i].Records[j]
+			if r.Kind != batch.KindEvidence {
+				continue
+			}
+			var p batch.Piece
+			if json.Unmarshal(r.Body, &p) != nil || p.Alert == "" {
+				continue // it is kept as a record that nobody reads
+			}
+			if err := st.PutEvidence(ctx, s, sensor, p, at); err != nil && !errors.Is(err, ErrNotFound) {
+				return err
+			}
+			n := len(p.Data)
+			p.Data = nil
+			body, err := json.Marshal(struct {
+				batch.Piece
+				Bytes int `json:"bytes"`
+			}{p, n})
+			if err != nil {
+				return fmt.Errorf("piece of evidence: %w", err)
+			}
+			r.Body = body
+		}
+	}
+	return nil
 }

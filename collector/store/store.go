@@ -146,7 +146,8 @@ type Filter struct {
 // Alerts is the queue.
 type Alerts interface {
 	// ListAlerts returns at most limit alerts (1 to 1000) after cursor, which is "" or what the page before returned. The
-	// cursor it returns is "" after the last page.
+	// cursor it returns is "" after the last page. A page before that may be short, or even empty: where a filter picks by
+	// what has no index, as a text, a page looks at a part of the history only, so that none costs more the longer that is.
 	ListAlerts(ctx context.Context, s Scope, f Filter, cursor string, limit int) ([]Alert, string, error)
 	GetAlert(ctx context.Context, s Scope, id string) (Alert, error)
 	// CountAlerts counts by severity, status and rule what f picks; its cost grows with what is picked.

@@ -22,7 +22,10 @@ type condition struct {
 
 // A choice is the conditions of a filter. Alerts are picked by any of keys, each of which has an index in the order of
 // arrival, and of those by all of rest. No keys are the whole queue.
-type choice struct{ keys, rest []condition }
+type choice struct {
+	keys, rest []condition
+	none       bool // it picks nothing
+}
 
 // choose sorts the conditions of a filter. At most one kind of them becomes the keys.
 func choose(d Dialect, f *store.Filter) (c choice) {
@@ -60,7 +63,7 @@ func choose(d Dialect, f *store.Filter) (c choice) {
 				levels = append(levels, int(v))
 			}
 		}
-		if len(levels) == 0 {
+		if c.none = len(levels) == 0; c.none {
 			rest("FALSE")
 		} else {
 			key("severity", levels...)
@@ -134,6 +137,9 @@ func (b Book) ListAlerts(ctx context.Context, s store.Scope, f store.Filter, cur
 		}
 	}
 	c := choose(b.Dialect(), &f)
+	if c.none {
+		return nil, "", nil
+	}
 	keys := c.keys
 	if len(keys) == 0 {
 		keys = []condition{{}}
@@ -228,6 +234,16 @@ func AlertPage(ctx context.Context, b Book, s store.Scope, f store.Filter) ([]St
 	tape := &tape{Engine: b.Engine}
 	_, _, err := Book{tape}.ListAlerts(ctx, s, f, MakeCursor(orders[f.Order].kind, slices.Repeat([]int64{1 << 62}, strings.Count(orders[f.Order].mark, "?"))...), 50)
 	return tape.said, err
+}
+
+// AlertViewed is the statements of an alert's own page.
+func AlertViewed(ctx context.Context, b Book, s store.Scope, id string) []Statement {
+	tape := &tape{Engine: b.Engine}
+	taped := Book{tape}
+	taped.GetAlert(ctx, s, id)
+	taped.Acts(ctx, s, id, 100)
+	taped.ListAlerts(ctx, s, store.Filter{Incident: id}, "", 50)
+	return tape.said
 }
 
 // A tape is an Engine that takes down what it is asked.

@@ -41,6 +41,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"keeping", keeping},
 		{"evidence", evidence},
 		{"concurrent intake", concurrent},
+		{"a long history", long},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t)
