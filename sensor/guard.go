@@ -20,8 +20,10 @@ const (
 // passivity is what keeps the sensor's ports silent. It is set up before the readers run, and only read afterwards.
 type passivity struct {
 	ports   []*port
-	guarded int // ports with every layer
-	diodes  int // ports that are the end of a diode
+	guarded int                // ports with every layer
+	kept    map[*port]*keeping // of the ports that root has shut
+	ends    string             // until when something drops at the egress of the last port, if not for longer than the sensor runs
+	diodes  int                // ports that are the end of a diode
 	sealed  bool
 	nftErr  error // why the last port has no nftables chain
 
@@ -37,6 +39,10 @@ func (l *passivity) guard(p *port, may able, log *slog.Logger) (closers []func()
 	if passive.IsShut(p.name) == nil { // by root, before
 		l.guarded++
 		p.shut, l.nftErr = true, os.ErrPermission
+		if l.kept == nil {
+			l.kept = map[*port]*keeping{}
+		}
+		l.kept[p] = newKeeping(p.name, log)
 		return nil
 	}
 	complete := true
@@ -54,8 +60,12 @@ func (l *passivity) guard(p *port, may able, log *slog.Logger) (closers []func()
 	}
 	if e, err := passive.DropEgress(p.name, !may.tcx); err != nil {
 		missing("egress", err)
+		l.ends = "not at all"
 	} else {
 		p.egress = e
+		if e.Unpinned != nil {
+			l.ends = "until the sensor ends: the program is not pinned: " + e.Unpinned.Error()
+		}
 		closers = append(closers, l.unlessSealed(e.Close))
 	}
 	l.nftErr = errors.ErrUnsupported
@@ -78,9 +88,9 @@ func (l *passivity) guard(p *port, may able, log *slog.Logger) (closers []func()
 	return closers
 }
 
-// unlessSealed leaves a layer in place where the process can no longer remove it: the settings, a clsact filter and the
-// nftables chain stay after the sensor has ended, until it is started again or somebody with the right removes them. A
-// TCX program ends with the process.
+// unlessSealed leaves a layer in place where the process can no longer remove it: the settings, a pinned TCX program or a
+// clsact filter, and the nftables chain stay after the sensor has ended, until it is started again or somebody with the
+// right removes them (roje-sensor shut --undo). A TCX program that could not be pinned ends with the process.
 func (l *passivity) unlessSealed(closing func() error) func() error {
 	return func() error {
 		if l.sealed {
@@ -116,6 +126,17 @@ func (l *passivity) level() string {
 		return passiveKernel
 	}
 	return passiveClaimed
+}
+
+// lasts says whether the program that drops at the egress would outlive the sensor, for the line that says the level.
+func (l *passivity) lasts() string {
+	switch {
+	case len(l.ports) == 0:
+		return "none"
+	case l.ends != "":
+		return l.ends
+	}
+	return "after the sensor ends"
 }
 
 // sent is how many frames the ports have sent since the start, by their own count. Anything but 0 is an alarm.

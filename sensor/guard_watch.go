@@ -55,7 +55,11 @@ func (d *daemon) watchPort(ctx context.Context, r *reader) {
 			return
 		case now := <-ticker.C:
 			r.port.look(d.log)
+			d.passive.kept[r.port].look(r.port, d.log)
 			for _, f := range r.port.findings(now, r.account().Seen) {
+				d.raise(r.port.name, now, f)
+			}
+			for _, f := range d.passive.kept[r.port].findings(r.port) {
 				d.raise(r.port.name, now, f)
 			}
 			r.port.publish()
@@ -81,9 +85,7 @@ func (p *port) findings(now time.Time, seen uint64) (all []finding) {
 		p.sent = sent
 	}
 	if tried := p.attempts(); tried > p.tried {
-		all = append(all, finding{"sensor-port-tried", rules.High,
-			"Something on the sensor's host has tried to send on the port %s; the kernel dropped it, and nobody should have tried",
-			fmt.Sprintf("%d frames dropped at egress", tried-p.tried), tried - p.tried})
+		all = append(all, triedToSend(tried-p.tried))
 		p.tried = tried
 	}
 	if p.egress != nil {
@@ -114,6 +116,13 @@ func (p *port) findings(now time.Time, seen uint64) (all []finding) {
 			"Frames come in again at the port %s; what happened meanwhile was not watched", "silent since " + since.UTC().Format(time.RFC3339), 1})
 	}
 	return all
+}
+
+// triedToSend is the finding that n frames met what drops.
+func triedToSend(n uint64) finding {
+	return finding{"sensor-port-tried", rules.High,
+		"Something on the sensor's host has tried to send on the port %s; the kernel dropped it, and nobody should have tried",
+		fmt.Sprintf("%d frames dropped at egress", n), n}
 }
 
 // attempts sums what both layers at the egress have dropped: a frame meets one of them.

@@ -171,7 +171,7 @@ func (d *daemon) announce() {
 		collector = name.String()
 	}
 	for _, r := range d.readers {
-		d.log.Info("watching", "source", r.name, "capture", r.tier, "passivity", d.passive.level(), "phase", d.cfg.Phase, "sensor", d.cfg.Name, "collector", collector)
+		d.log.Info("watching", "source", r.name, "capture", r.tier, "passivity", d.passive.level(), "drops", d.passive.lasts(), "phase", d.cfg.Phase, "sensor", d.cfg.Name, "collector", collector)
 	}
 }
 
@@ -215,8 +215,8 @@ func (d *daemon) serve(ctx context.Context) error {
 // settle emits what the rules and the ledger still hold, and writes the baseline.
 func (d *daemon) settle() {
 	d.mu.Lock()
-	d.judge.Flush()
 	d.acts.Flush()
+	d.judge.Flush()
 	err := errors.Join(d.base.Flush(), d.desk.Flush())
 	d.mu.Unlock()
 	d.takeStock(time.Now())

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/vishvananda/netns"
 
-	"github.com/roje-ot/roje/sensor/passive"
 	"github.com/roje-ot/roje/sensor/passive/diode"
 )
 
@@ -64,13 +63,6 @@ func diodeCommand() *cobra.Command {
 			}},
 	)
 	return cmd
-}
-
-// shutCommand is what root runs for a port before the sensor, which then needs no right over the network
-// (deploy/roje-port@.service).
-func shutCommand() *cobra.Command {
-	return &cobra.Command{Use: "shut PORT", Short: "Put every layer of passivity around a SPAN port, to stay (root)", Args: needs(cobra.ExactArgs(1)),
-		RunE: func(_ *cobra.Command, args []string) error { return passive.Shut(args[0]) }}
 }
 
 // enter returns the named namespace, and whether it had to be made.

@@ -493,7 +493,7 @@ func TestRights(t *testing.T) {
 			}
 			l := start(t, &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}, AmbientCaps: c.caps}, span)
 			if line := l.says("watching"); !strings.Contains(line, `capture="`+c.tier) || !strings.Contains(line, "passivity="+c.level) {
-				t.Errorf("the start line is not of tier %q, level %q: %s", c.tier, c.level, line)
+				t.Errorf("the start line is not of tier %q, level %q: %s\n%s", c.tier, c.level, line, strings.Join(l.seen, "\n"))
 			}
 			need.Sender(t, peer)(poll(1))
 			l.until("a poll is decoded", func(m map[string]float64) bool { return m[decoded] == 1 })

@@ -97,7 +97,7 @@ func calls(pid uint32) []call {
 		{"fsync", 74, 82, nil},
 		{"fdatasync", 75, 83, nil},
 		{"flock", 73, 32, nil},
-		{"fcntl", 72, 25, []when{{one(1, unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD_CLOEXEC)}}},
+		{"fcntl", 72, 25, []when{{one(1, unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD, unix.F_DUPFD_CLOEXEC, unix.F_OFD_GETLK)}}},
 
 		// The collector, names, and the page of metrics; and the state of interfaces.
 		{"socket", 41, 198, []when{

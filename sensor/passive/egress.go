@@ -26,10 +26,13 @@ type Egress struct {
 	tried *ebpf.Memory
 	index int
 	tcx   link.Link          // on kernels with TCX (6.6)
+	pin   string             // where the link is pinned, or ""
 	qdisc *netlink.BpfFilter // on older ones
 	id    ebpf.ProgramID     // of the program, by which Watch knows it
 	How   string             // "tcx" or "clsact"
 	guard []netlink.Qdisc    // what Close removes
+	// Unpinned is why a TCX program ends with the process: the link to it could not be pinned.
+	Unpinned error
 }
 
 // DropEgress puts the program in front of everything else at the interface's egress. It needs CAP_NET_ADMIN and CAP_BPF,
@@ -44,13 +47,13 @@ func DropEgress(iface string, useClsact bool) (*Egress, error) {
 	if err := loadEgressObjects(&e.objs, nil); err != nil {
 		return nil, fmt.Errorf("drop the egress of %s: load the program: %w", iface, err)
 	}
-	if err := e.attach(useClsact); err != nil {
+	if err := e.attach(iface, useClsact); err != nil {
 		return nil, errors.Join(fmt.Errorf("drop the egress of %s: %w", iface, err), e.Close())
 	}
 	return e, nil
 }
 
-func (e *Egress) attach(useClsact bool) error {
+func (e *Egress) attach(iface string, useClsact bool) error {
 	info, err := e.objs.Drop.Info()
 	if err != nil {
 		return err
@@ -62,7 +65,7 @@ func (e *Egress) attach(useClsact bool) error {
 	if useClsact {
 		return e.attachClsact()
 	}
-	e.tcx, err = link.AttachTCX(link.TCXOptions{Interface: e.index, Program: e.objs.Drop, Attach: ebpf.AttachTCXEgress, Anchor: link.Head()})
+	err = e.attachTCX(iface)
 	if errors.Is(err, ebpf.ErrNotSupported) {
 		return e.attachClsact()
 	}
@@ -116,7 +119,7 @@ func (e *Egress) Watch() error {
 		}
 		return nil
 	}
-	if err := e.linkHolds(); err != nil || isSealed.Load() {
+	if err := errors.Join(e.linkHolds(), e.pinHolds()); err != nil || isSealed.Load() {
 		return err
 	}
 	result, err := link.QueryPrograms(link.QueryOptions{Target: e.index, Attach: ebpf.AttachTCXEgress})
@@ -177,6 +180,9 @@ func programName(id ebpf.ProgramID) (string, error) {
 // Close takes the program away.
 func (e *Egress) Close() error {
 	var errs []error
+	if e.tcx != nil && e.pin != "" {
+		errs = append(errs, e.tcx.Unpin())
+	}
 	if e.tcx != nil {
 		errs = append(errs, e.tcx.Close())
 	}

@@ -1,6 +1,7 @@
 package passive
 
 import (
+	"errors"
 	"fmt"
 	"net"
 
@@ -42,9 +43,7 @@ func DropNFT(iface string) (*NFT, error) {
 	if rules, err := conn.GetRules(table, chain); err == nil && len(rules) > 0 { // of an earlier run
 		conn.FlushChain(chain)
 	}
-	if err := n.logDrops(conn, table, chain, dev.Index); err != nil {
-		n.Silent = err
-	}
+	n.Silent = errors.Join(countDrops(conn, table, chain, dev.Index), n.listen(dev.Index))
 	return n, nil
 }
 

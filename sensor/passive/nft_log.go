@@ -26,8 +26,20 @@ const (
 // group is the log group of an interface.
 func group(index int) uint16 { return uint16(0x5200 + index&0xff) }
 
-// logDrops adds the rule that logs, and the socket that hears of it. Without it drops are silent.
-func (n *NFT) logDrops(conn *nftables.Conn, table *nftables.Table, chain *nftables.Chain, index int) error {
+// countDrops adds the rule that counts and logs, or one that counts alone where the kernel cannot log here.
+func countDrops(conn *nftables.Conn, table *nftables.Table, chain *nftables.Chain, index int) error {
+	counter, log := &expr.Counter{}, &expr.Log{Group: group(index), Key: 1 << unix.NFTA_LOG_GROUP}
+	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{counter, log}})
+	err := conn.Flush()
+	if err != nil {
+		conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{counter}})
+		err = errors.Join(err, conn.Flush())
+	}
+	return err
+}
+
+// listen makes the socket that hears of drops. Without it they are silent.
+func (n *NFT) listen(index int) error {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_NETFILTER)
 	if err != nil {
 		return err
@@ -39,8 +51,7 @@ func (n *NFT) logDrops(conn *nftables.Conn, table *nftables.Table, chain *nftabl
 			return fmt.Errorf("listen to the chain's log: %w", err)
 		}
 	}
-	conn.AddRule(&nftables.Rule{Table: table, Chain: chain, Exprs: []expr.Any{&expr.Log{Group: group(index), Key: 1 << unix.NFTA_LOG_GROUP}}})
-	return conn.Flush()
+	return nil
 }
 
 func attribute(kind uint16, value []byte) []byte {
@@ -75,6 +86,27 @@ func configure(fd int, group uint16, attr []byte) error {
 		return unix.Errno(-code)
 	}
 	return nil
+}
+
+// Counted returns how many frames the chain has dropped since it was made, by its own count. It needs CAP_NET_ADMIN.
+func (n *NFT) Counted() (uint64, error) {
+	conn, err := nftables.New()
+	if err != nil {
+		return 0, err
+	}
+	table := &nftables.Table{Family: nftables.TableFamilyNetdev, Name: n.table}
+	rules, err := conn.GetRules(table, &nftables.Chain{Name: "egress", Table: table})
+	if err != nil {
+		return 0, err
+	}
+	for _, r := range rules {
+		for _, e := range r.Exprs {
+			if c, ok := e.(*expr.Counter); ok {
+				return c.Packets, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("the nftables chain %s egress does not count", n.table)
 }
 
 // Tried returns how many frames the chain has dropped so far: somebody tried to send them. Where they came faster than
