@@ -17,6 +17,7 @@ import (
 
 	"github.com/roje-ot/roje/collector/account"
 	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/rules/batch/proof"
 )
 
 // A Server answers the calls. Any goroutine may use it.
@@ -31,15 +32,22 @@ type Server struct {
 type call struct {
 	path, id, about string
 	params          []param
-	answer          any // a value of the answer's type
+	answer          any // a value of the answer's type, or a media
 	serve           func(*Server, http.ResponseWriter, *http.Request)
 }
+
+// A media is the type of an answer that is no JSON.
+type media string
 
 // calls are all of them but the document itself.
 func calls() []call {
 	return []call{
 		{"/api/v1/alerts", "listAlerts", "Alerts, newest first by arrival, a page at a time.", listParams, alertPage{}, (*Server).alerts},
 		{"/api/v1/alerts/{id}", "getAlert", "One alert.", nil, store.Alert{}, (*Server).alert},
+		{"/api/v1/alerts/{id}/evidence", "getEvidence", "Where the frames of an alert are.", nil, store.EvidenceFile{}, (*Server).evidence},
+		{"/api/v1/alerts/{id}/evidence.pcapng", "readEvidence", "The frames of an alert, as its sensor signed them.", nil, media(CaptureType), (*Server).capture},
+		{"/api/v1/coverage", "listCoverage", "What sensors have stated about their days, newest first, a page at a time.", statementParams, statedList{}, (*Server).statements},
+		{"/api/v1/coverage/{id}", "getCoverage", "One statement, as its sensor signed it.", nil, proof.Statement{}, (*Server).statement},
 		{"/api/v1/sensors", "listSensors", "Every sensor with its health.", nil, sensorList{}, (*Server).sensors},
 	}
 }

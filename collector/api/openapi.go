@@ -35,7 +35,11 @@ func Document() map[string]any {
 		if c.params != nil {
 			answers["400"] = refused("a parameter is wrong")
 		}
-		answers["200"] = answer("as asked", schema(reflect.TypeOf(c.answer), schemas))
+		if kind, ok := c.answer.(media); ok {
+			answers["200"] = object{"description": "as asked", "content": object{string(kind): object{"schema": object{"type": "string", "contentMediaType": string(kind)}}}}
+		} else {
+			answers["200"] = answer("as asked", schema(reflect.TypeOf(c.answer), schemas))
+		}
 		paths[c.path] = object{"get": object{"operationId": c.id, "summary": c.about, "parameters": params, "responses": answers}}
 	}
 	return object{
@@ -82,6 +86,8 @@ func schema(t reflect.Type, schemas object) object {
 		return object{"type": "string", "enum": statusNames}
 	case t == reflect.TypeFor[json.RawMessage]():
 		return object{}
+	case t == reflect.TypeFor[[]byte]():
+		return object{"type": "string", "contentEncoding": "base64"}
 	case t.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
 		return object{"type": "string"}
 	}
@@ -99,6 +105,8 @@ func schema(t reflect.Type, schemas object) object {
 			schemas[name].(object)["required"] = required
 		}
 		return object{"$ref": "#/components/schemas/" + name}
+	case reflect.Map:
+		return object{"type": "object", "additionalProperties": schema(t.Elem(), schemas)}
 	case reflect.String:
 		return object{"type": "string"}
 	case reflect.Bool:

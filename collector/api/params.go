@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -73,7 +74,7 @@ var listParams = []param{
 		return nil
 	}},
 	{"cursor", "string", "next of the page before", nil, func(q *query, text string) error { q.cursor = text; return nil }},
-	{"limit", "integer", fmt.Sprintf("most alerts on the page, 1 to %d, %d if absent", limitMost, limitDefault), nil, func(q *query, text string) error {
+	{"limit", "integer", fmt.Sprintf("most on the page, 1 to %d, %d if absent", limitMost, limitDefault), nil, func(q *query, text string) error {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > limitMost {
 			return fmt.Errorf("%q is not a whole number from 1 to %d", text, limitMost)
@@ -82,6 +83,9 @@ var listParams = []param{
 		return nil
 	}},
 }
+
+// statementParams are those of a list of statements.
+var statementParams = slices.DeleteFunc(slices.Clone(listParams), func(p param) bool { return p.name != "sensor" && p.name != "cursor" && p.name != "limit" })
 
 var statusNames = []string{string(store.New), string(store.Acked), string(store.Closed)}
 

@@ -23,6 +23,7 @@ type alertView struct {
 	Preview string    // exactly what leaves, "" when none is asked for
 	Objects int       // in the preview
 	Stale   bool      // the alert has changed since it was released
+	Frames  *store.EvidenceFile
 }
 
 // Limits of an alert's page.
@@ -50,6 +51,10 @@ func (s *Server) alertPage(w http.ResponseWriter, r *http.Request, status int, w
 		v.Others = slices.DeleteFunc(others, func(a store.Alert) bool { return a.ID == v.Alert.ID })
 	}
 	if v.Acts, err = s.Store.Acts(r.Context(), s.Scope, v.Alert.ID, actsMost); err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	if v.Frames, err = s.evidenceOf(r, &v.Alert); err != nil {
 		s.broken(w, r, err)
 		return
 	}

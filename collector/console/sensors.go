@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/roje-ot/roje/collector/api"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/rules/batch"
 )
@@ -19,7 +20,8 @@ type sensorsView struct {
 type sensorRow struct {
 	store.Sensor
 	Health *batch.Health
-	State  string // key of a text: sensor.ok, sensor.silent, sensor.never, sensor.denied, sensor.expired
+	Stated *api.Stated // the latest, nil if it has stated none
+	State  string      // key of a text: sensor.ok, sensor.silent, sensor.never, sensor.denied, sensor.expired
 }
 
 // silentAfter is how long a sensor, which speaks about once a minute, may say nothing before it is called silent.
@@ -39,6 +41,12 @@ func (s *Server) sensors(w http.ResponseWriter, r *http.Request) {
 			if json.Unmarshal(sensor.Health, &h) == nil {
 				row.Health = &h
 			}
+		}
+		if stated, _, err := api.Statements(r, s.Store, s.Scope, sensor.ID, "", 1); err != nil {
+			s.broken(w, r, err)
+			return
+		} else if len(stated) > 0 && stated[0].Valid {
+			row.Stated = &stated[0]
 		}
 		v.Sensors = append(v.Sensors, row)
 	}

@@ -29,6 +29,7 @@ import (
 type Store interface {
 	store.Intake
 	store.Fleet
+	store.Evidences
 }
 
 // Config is what the listener works with. All but Parallel is needed.
@@ -215,6 +216,9 @@ func (h *Handler) batches(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	now := h.Now()
+	if err := store.TakeEvidence(r.Context(), h.Store, s, sensor.ID, batches, now); err != nil {
+		return err
+	}
 	got, err := h.Store.Ingest(r.Context(), s, sensor.ID, batches, now)
 	if err != nil {
 		return err
@@ -225,6 +229,9 @@ func (h *Handler) batches(w http.ResponseWriter, r *http.Request) error {
 	a := batch.Answer{Ack: got.Ack, Credit: h.credit(), Time: now.UTC(), Expires: cert.NotAfter}
 	for _, g := range got.Want {
 		a.Want = append(a.Want, batch.Range(g))
+	}
+	if a.Evidence, err = h.Store.WantedEvidence(r.Context(), s, sensor.ID); err != nil {
+		h.Log.Error("evidence is not asked for", "sensor", sensor.ID, "err", err) // the batches are committed
 	}
 	answer(w, http.StatusOK, a)
 	return nil

@@ -17,6 +17,7 @@ import (
 type Store interface {
 	store.Intake
 	store.Fleet
+	store.Evidences
 }
 
 // Config is what a Receiver works with.
@@ -141,7 +142,9 @@ func (r *Receiver) ingest(ctx context.Context, run []store.Batch, of []job) {
 // tryIngest tries until the store takes the batches: nobody will send them again. A fork is no failure of the store.
 func (r *Receiver) tryIngest(ctx context.Context, run []store.Batch) (got store.Receipt, err error) {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
-		got, err = r.Store.Ingest(ctx, r.Scope, run[0].Sensor, run, r.Now())
+		if err = store.TakeEvidence(ctx, r.Store, r.Scope, run[0].Sensor, run, r.Now()); err == nil {
+			got, err = r.Store.Ingest(ctx, r.Scope, run[0].Sensor, run, r.Now())
+		}
 		switch {
 		case err == nil:
 			return got, nil

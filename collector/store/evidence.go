@@ -22,8 +22,8 @@ const (
 	EvidenceGone    EvidenceState = "gone"    // the sensor has it no more
 )
 
-// Evidence is the file of frames that an alert stands on, as far as the collector has it.
-type Evidence struct {
+// An EvidenceFile is the file of frames that an alert stands on, as far as the collector has it.
+type EvidenceFile struct {
 	Alert  string        `json:"alert"`
 	Sensor string        `json:"sensor"`
 	State  EvidenceState `json:"state"`
@@ -42,7 +42,7 @@ type Evidences interface {
 	// not asked for again; what was refused or is gone is. ErrNotFound: there is no such alert.
 	AskEvidence(ctx context.Context, s Scope, alert, who string, at time.Time) error
 	// GetEvidence returns what is known of an alert's evidence. ErrNotFound: nothing is.
-	GetEvidence(ctx context.Context, s Scope, alert string) (Evidence, error)
+	GetEvidence(ctx context.Context, s Scope, alert string) (EvidenceFile, error)
 	// ReadEvidence returns the file, which is whole. ErrNotFound: it is not here, or not whole.
 	ReadEvidence(ctx context.Context, s Scope, alert string) ([]byte, error)
 	// WantedEvidence lists what a sensor is to be asked for, longest wanted first, by the ids that the sensor gave.

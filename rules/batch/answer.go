@@ -18,13 +18,14 @@ const (
 
 // An Answer is what the collector says to envelopes that it has committed.
 type Answer struct {
-	Ack     map[Lane]uint64 `json:"ack"`            // by lane: all numbers up to this one are committed, or in Want
-	Want    []Range         `json:"want,omitempty"` // numbers that never came
-	Credit  int64           `json:"credit_bytes"`   // how much the next request may carry; 0: wait first
-	RetryS  float64         `json:"retry_after"`    // seconds to wait before the next request
-	Time    time.Time       `json:"server_time"`
-	Policy  uint64          `json:"policy_rev,omitempty"`
-	Expires time.Time       `json:"cert_expires"` // of the certificate that was shown
+	Ack      map[Lane]uint64 `json:"ack"`            // by lane: all numbers up to this one are committed, or in Want
+	Want     []Range         `json:"want,omitempty"` // numbers that never came
+	Credit   int64           `json:"credit_bytes"`   // how much the next request may carry; 0: wait first
+	RetryS   float64         `json:"retry_after"`    // seconds to wait before the next request
+	Time     time.Time       `json:"server_time"`
+	Policy   uint64          `json:"policy_rev,omitempty"`
+	Evidence []Ask           `json:"evidence,omitempty"` // what to send when there is nothing else to
+	Expires  time.Time       `json:"cert_expires"`       // of the certificate that was shown
 }
 
 // A Range is a run of numbers of a stream.

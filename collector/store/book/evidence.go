@@ -20,14 +20,14 @@ var _ store.Evidences = Book{}
 
 const evidenceColumns = `alert, sensor, state, size, have, sha256, who, at, why`
 
-func scanEvidence(scan scan) (e store.Evidence, err error) {
+func scanEvidence(scan scan) (e store.EvidenceFile, err error) {
 	var at int64
 	err = scan(&e.Alert, &e.Sensor, &e.State, &e.Size, &e.Have, &e.SHA256, &e.Who, &at, &e.Why)
 	e.At = FromNanos(at)
 	return e, err
 }
 
-func evidence(ctx context.Context, r Reader, s store.Scope, alert string) (store.Evidence, error) {
+func evidence(ctx context.Context, r Reader, s store.Scope, alert string) (store.EvidenceFile, error) {
 	return One(ctx, r, `SELECT `+evidenceColumns+` FROM evidence WHERE operator = ? AND alert = ?`, []any{s.Operator(), alert}, scanEvidence)
 }
 
@@ -48,7 +48,7 @@ func (b Book) AskEvidence(ctx context.Context, s store.Scope, alert, who string,
 		case err == nil && e.State != store.EvidenceRefused && e.State != store.EvidenceGone:
 			return nil
 		}
-		if err := t.putEvidence(s, &store.Evidence{Alert: alert, Sensor: sensor, State: store.EvidenceAsked, Who: who, At: at}); err != nil {
+		if err := t.putEvidence(s, &store.EvidenceFile{Alert: alert, Sensor: sensor, State: store.EvidenceAsked, Who: who, At: at}); err != nil {
 			return err
 		}
 		return t.act(s, at, who, "evidence", alert, "asked for")
@@ -60,7 +60,7 @@ func (b Book) AskEvidence(ctx context.Context, s store.Scope, alert, who string,
 }
 
 // putEvidence writes e in the place of what was known.
-func (t work) putEvidence(s store.Scope, e *store.Evidence) error {
+func (t work) putEvidence(s store.Scope, e *store.EvidenceFile) error {
 	_, err := t.Exec(`INSERT INTO evidence (operator, alert, sensor, state, size, have, sha256, who, at, why) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (operator, alert) DO UPDATE SET sensor = excluded.sensor, state = excluded.state, size = excluded.size, have = excluded.have,
 			sha256 = excluded.sha256, who = excluded.who, at = excluded.at, why = excluded.why`,
@@ -69,9 +69,9 @@ func (t work) putEvidence(s store.Scope, e *store.Evidence) error {
 }
 
 // GetEvidence implements store.Evidences.
-func (b Book) GetEvidence(ctx context.Context, s store.Scope, alert string) (store.Evidence, error) {
+func (b Book) GetEvidence(ctx context.Context, s store.Scope, alert string) (store.EvidenceFile, error) {
 	if err := s.Check(); err != nil {
-		return store.Evidence{}, err
+		return store.EvidenceFile{}, err
 	}
 	e, err := evidence(ctx, b.Reader(s), s, alert)
 	if err != nil {
@@ -138,7 +138,7 @@ func (t work) piece(ctx context.Context, s store.Scope, sensor string, p *batch.
 	}
 	e, err := evidence(ctx, t, s, alert)
 	if errors.Is(err, store.ErrNotFound) {
-		e = store.Evidence{Alert: alert, Sensor: sensor, State: store.EvidenceComing}
+		e = store.EvidenceFile{Alert: alert, Sensor: sensor, State: store.EvidenceComing}
 	} else if err != nil {
 		return err
 	}
@@ -207,7 +207,7 @@ func (t work) alertOf(ctx context.Context, s store.Scope, sensor, id string) (al
 }
 
 // judge says why a file that has come is not what its sensor signed; "" if it is.
-func (t work) judge(ctx context.Context, s store.Scope, e *store.Evidence, body []byte) (why string, err error) {
+func (t work) judge(ctx context.Context, s store.Scope, e *store.EvidenceFile, body []byte) (why string, err error) {
 	content, err := pieces(ctx, t, s, e.Alert)
 	if err != nil {
 		return "", err
