@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/testdata/need"
 )
 
 // TestBacktest: a stricter form of a shipped rule says that it would not have fired where the shipped one did.
@@ -40,7 +41,7 @@ func TestBacktest(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(folder, "changed.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	b, err := RunBacktest(t.Context(), folder, "", rules.Off, []string{filepath.Join(dir, "act-dnp3-cold-restart.pcap")}, io.Discard)
+	b, err := RunBacktest(t.Context(), Backtesting{Rules: folder, Captures: []string{filepath.Join(dir, "act-dnp3-cold-restart.pcap")}, Warn: io.Discard})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +50,38 @@ func TestBacktest(t *testing.T) {
 			t.Errorf("%s: %d alerts, the shipped rule %d; want %d and %d\n%s", rule, now, old, want[0], want[1], b)
 		}
 	}
-	if !strings.Contains(b.String(), "X01-any-restart: 1 alerts") {
+	a := b.New.of("X01-any-restart")[0]
+	if !strings.Contains(b.String(), "X01-any-restart: 1 alerts in 1.0 days\n  "+a.First.Format("2006-01-02")+": 1\n  high x1 "+a.Title) {
 		t.Errorf("%s", b)
+	}
+}
+
+// TestBacktestRefuses: what cannot be tried is said with where and why.
+func TestBacktestRefuses(t *testing.T) {
+	dir := t.TempDir()
+	bad := put(t, filepath.Join(dir, "bad.yaml"), strings.Replace(siteRule, "severity", "severty", 1))
+	fails := put(t, filepath.Join(dir, "fails.yaml"), strings.Replace(siteRule, "code: 13}}", "code: 12}}", 1))
+	empty := put(t, filepath.Join(dir, "empty.yaml"), "# nothing\n")
+	good := put(t, filepath.Join(dir, "good.yaml"), siteRule)
+	capture := []string{filepath.Join(need.Root(t), "testdata", "demo.pcap")}
+	for _, c := range []struct {
+		o    Backtesting
+		want string
+	}{
+		{Backtesting{Rules: good}, "nothing to try the rules on"},
+		{Backtesting{Rules: good, Captures: capture, Phase: rules.Learn}, "learns nothing"},
+		{Backtesting{Rules: bad, Captures: capture}, `bad.yaml:4:3: unknown key "severty" in a rule; did you mean "severity"?`},
+		{Backtesting{Rules: fails, Captures: capture}, "fails.yaml:10:7: rule X01-mine: test \"\" must fire and does not"},
+		{Backtesting{Rules: empty, Captures: capture}, "holds no rule"},
+		{Backtesting{Rules: filepath.Join(dir, "none"), Captures: capture}, "no such file"},
+		{Backtesting{Rules: dir, Captures: capture}, "severty"},
+		{Backtesting{Rules: good, Captures: []string{good}}, "not a capture file"},
+		{Backtesting{Rules: good, Events: dir}, "holds none"},
+		{Backtesting{Rules: good, Events: filepath.Join(dir, "none")}, "no such file"},
+	} {
+		c.o.Warn = io.Discard
+		if _, err := RunBacktest(t.Context(), c.o); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%+v: %v, want %q", c.o, err, c.want)
+		}
 	}
 }

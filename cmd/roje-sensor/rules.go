@@ -12,26 +12,33 @@ import (
 
 // backtest says what changed rules would have fired on.
 func backtest() *cobra.Command {
-	var dir, state, phase string
-	cmd := &cobra.Command{Use: "backtest --rules DIR CAPTURE...", Short: "Say what the rules of DIR would have raised over captures, beside the shipped ones of the same ids",
-		Args: needs(cobra.MinimumNArgs(1)),
+	var phase string
+	o := sensor.Backtesting{Warn: os.Stderr}
+	cmd := &cobra.Command{Use: "backtest --rules PATH [--events DIR] [--capture FILE]... [CAPTURE...]",
+		Short: "Say what changed rules would have raised over captures and stored events, beside the shipped ones of the same ids",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if dir == "" {
-				return usageError{errors.New("name the folder of the rules with --rules DIR")}
+			o.Captures = append(o.Captures, args...)
+			switch {
+			case o.Rules == "":
+				return usageError{errors.New("name the rules with --rules, a file or a folder")}
+			case len(o.Captures) == 0 && o.Events == "":
+				return usageError{errors.New("name what to try them on: --events DIR or captures")}
 			}
-			p, err := sensor.ParsePhase(phase)
-			if err != nil {
+			var err error
+			if o.Phase, err = sensor.ParsePhase(phase); err != nil {
 				return usageError{err}
 			}
-			result, err := sensor.RunBacktest(cmd.Context(), dir, state, p, args, os.Stderr)
+			result, err := sensor.RunBacktest(cmd.Context(), o)
 			if err != nil {
 				return err
 			}
 			fmt.Fprint(cmd.OutOrStdout(), result)
 			return nil
 		}}
-	cmd.Flags().StringVar(&dir, "rules", "", "`DIR` of the rules")
-	cmd.Flags().StringVar(&state, "state", "", "`DIR` of the baseline; it is only read")
-	cmd.Flags().StringVar(&phase, "phase", "enforce", "enforce or off")
+	cmd.Flags().StringVar(&o.Rules, "rules", "", "`PATH` of a rule file or a folder of them")
+	cmd.Flags().StringVar(&o.Events, "events", "", "`DIR` of a sensor's stored events, in its state folder; what the baseline knew then is stored with them")
+	cmd.Flags().StringArrayVar(&o.Captures, "capture", nil, "capture `FILE`; may be given again")
+	cmd.Flags().StringVar(&o.State, "state", "", "`DIR` of the baseline that captures are judged with; it is only read")
+	cmd.Flags().StringVar(&phase, "phase", "enforce", "of the baseline, for captures: enforce or off")
 	return cmd
 }
