@@ -45,11 +45,7 @@ func Attempt(port string, in io.Reader, out io.Writer) error {
 	fmt.Fprintln(out, "ready")
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
-		i := slices.IndexFunc(senders, func(s sender) bool { return s.name == lines.Text() })
-		if i < 0 {
-			return fmt.Errorf("no way of sending is called %q", lines.Text())
-		}
-		if err := senders[i].send(iface); err != nil {
+		if err := Send(lines.Text(), iface); err != nil {
 			fmt.Fprintln(out, err)
 		} else {
 			fmt.Fprintln(out)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"strconv"
@@ -70,6 +71,25 @@ var senders = []sender{
 	{"packet socket's transmit ring", false, txRing, marked(4)},
 	{"XDP socket", false, xdpSocket, marked(5)},
 	{"XDP redirect into the port", false, redirect, marked(6)},
+}
+
+// Ways are the names of the ways of sending that are tried.
+func Ways() (names []string) {
+	for _, s := range senders {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// Send makes frames leave the port in the named way, if nothing stops them, from the calling thread's namespace. It returns
+// what the sender is told.
+func Send(way string, port *net.Interface) error {
+	for _, s := range senders {
+		if s.name == way {
+			return s.send(port)
+		}
+	}
+	return fmt.Errorf("no way of sending is called %q", way)
 }
 
 func askAddress(*net.Interface) error {

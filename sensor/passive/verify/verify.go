@@ -34,6 +34,7 @@ type Cell struct {
 	Sender, Layer string
 	Arrived       int    // frames of the sender at the far end
 	Sent          uint64 // frames that the port counted as sent
+	Tried         uint64 // frames that a layer dropped and counted, where the layers are all there
 	Err           error  // what the sender was told
 	Must          bool   // the layer must stop it
 	Asked         bool   // false where the question has no sense
@@ -48,8 +49,10 @@ func (c *Cell) String() string {
 		return fmt.Sprintf("%d ARRIVED", c.Arrived)
 	case c.Arrived > 0:
 		return fmt.Sprint(c.Arrived, " arrived")
-	case c.Err != nil:
+	case c.Err != nil && c.Tried == 0:
 		return "0, refused"
+	case c.Tried > 0:
+		return fmt.Sprintf("0, dropped %d", c.Tried)
 	}
 	return "0, dropped"
 }
@@ -73,14 +76,24 @@ type Config struct {
 type layer struct {
 	name   string
 	sealed bool // the sender is a sealed process with an open ring
-	apply  func(port string) (undo func() error, err error)
+	apply  func(port string) (*around, error)
 	stops  func(*sender) bool
+}
+
+// around is a layer that stands.
+type around struct {
+	undo  func() error
+	tried func() (uint64, error) // frames that it has dropped so far; nil where it does not count
 }
 
 var (
 	pastQueues = []string{"packet socket past the queues", "XDP socket", "XDP redirect into the port"}
 	pastNFT    = []string{"XDP socket", "XDP redirect into the port"}
-	untidy     = []string{"ARP, for an address of the port's network", "IPv6, a ping to all nodes"} // what hygiene ends
+	// untidy is what hygiene ends. IGMP is not among it, though capture.md has 0 there: that was measured with a process that
+	// named the interface by its address or left it to the routes, of which hygiene leaves none (ENODEV). One that names it
+	// by its index is served: the kernel asks neither for an address nor for IFF_MULTICAST before it reports the membership,
+	// from 0.0.0.0. TestJoin has both. The layers at the egress drop the report.
+	untidy = []string{"ARP, for an address of the port's network", "IPv6, a ping to all nodes"}
 )
 
 func allBut(names []string) func(*sender) bool {
@@ -96,50 +109,62 @@ var layers = []layer{
 	{"hygiene", false, clean, func(s *sender) bool { return slices.Contains(untidy, s.name) }},
 	{"sealed process", true, nil, func(s *sender) bool { return !s.kernel }},
 	{"all of them", true, all, everything},
+	{"all, another process", false, all, allBut(pastNFT)},
 	{"diode", false, nil, everything},
 }
 
-func dropEgress(clsact bool) func(string) (func() error, error) {
-	return func(port string) (func() error, error) {
+func dropEgress(clsact bool) func(string) (*around, error) {
+	return func(port string) (*around, error) {
 		e, err := passive.DropEgress(port, clsact)
 		if err != nil {
 			return nil, err
 		}
-		return e.Close, nil
+		return &around{e.Close, func() (uint64, error) { n, _, err := e.Tried(); return n, err }}, nil
 	}
 }
 
-func dropNFT(port string) (func() error, error) {
+func dropNFT(port string) (*around, error) {
 	n, err := passive.DropNFT(port)
 	if err != nil {
 		return nil, err
 	}
-	return n.Close, nil
+	return &around{n.Close, n.Counted}, nil
 }
 
-func clean(port string) (func() error, error) {
+func clean(port string) (*around, error) {
 	h, err := passive.Clean(port)
 	if err != nil {
 		return nil, err
 	}
-	return h.Close, nil
+	return &around{undo: h.Close}, nil
 }
 
-func all(port string) (func() error, error) {
-	var undo []func() error
-	for _, apply := range []func(string) (func() error, error){clean, dropEgress(false), dropNFT} {
-		u, err := apply(port)
+func all(port string) (*around, error) {
+	var parts []*around
+	for _, apply := range []func(string) (*around, error){clean, dropEgress(false), dropNFT} {
+		a, err := apply(port)
 		if err != nil {
 			return nil, err
 		}
-		undo = append(undo, u)
+		parts = append(parts, a)
 	}
-	return func() error {
-		var errs []error
-		for _, u := range slices.Backward(undo) {
-			errs = append(errs, u())
-		}
-		return errors.Join(errs...)
+	return &around{
+		undo: func() error {
+			var errs []error
+			for _, a := range slices.Backward(parts) {
+				errs = append(errs, a.undo())
+			}
+			return errors.Join(errs...)
+		},
+		tried: func() (sum uint64, err error) {
+			for _, a := range parts {
+				if a.tried != nil {
+					n, e := a.tried()
+					sum, err = sum+n, errors.Join(err, e)
+				}
+			}
+			return sum, err
+		},
 	}, nil
 }
 
@@ -199,6 +224,7 @@ func (t *Table) Write(w io.Writer) error {
 type bench struct {
 	port    *net.Interface // where the attempts are made
 	witness func() (uint64, error)
+	tried   func() (uint64, error) // nil where nothing counts
 	far     *ring.Ring
 	sender  func(s *sender) error
 	closers []func() error
@@ -239,10 +265,20 @@ func column(ctx context.Context, cfg Config, l *layer) (cells []Cell, err error)
 // patience is how long the control waits for a frame that the kernel sends in its own time.
 const patience = 5 * time.Second
 
-func (b *bench) attempt(s *sender, l *layer, cell *Cell) error {
+func (b *bench) attempt(s *sender, l *layer, cell *Cell) (err error) {
 	before, err := b.witness()
 	if err != nil {
 		return err
+	}
+	if b.tried != nil {
+		earlier, err := b.tried()
+		if err != nil {
+			return err
+		}
+		defer func() {
+			now, e := b.tried()
+			cell.Tried, err = now-earlier, errors.Join(err, e)
+		}()
 	}
 	cell.Err = b.sender(s)
 	want, until := 0, time.Time{}
@@ -298,11 +334,11 @@ func (b *bench) open(ctx context.Context, cfg Config, l *layer) error {
 		b.witness = func() (uint64, error) { return sent(port) }
 	}
 	if l.apply != nil {
-		undo, err := l.apply(name)
+		a, err := l.apply(name)
 		if err != nil {
 			return err
 		}
-		b.closers = append(b.closers, undo)
+		b.closers, b.tried = append(b.closers, a.undo), a.tried
 	}
 	var err error
 	if b.port, err = net.InterfaceByName(name); err != nil {

@@ -3,12 +3,15 @@ package verify
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/roje-ot/roje/sensor/capture/bench/frames"
@@ -100,11 +103,58 @@ func TestTable(t *testing.T) {
 		if c.Layer == "all of them" && c.Sent != 0 {
 			t.Errorf("%s, all layers: the port has sent %d frames", c.Sender, c.Sent)
 		}
+		if c.Layer == "all, another process" && c.Err == nil && c.Tried == 0 && c.Sent == 0 {
+			t.Errorf("%s, all layers: neither a layer nor the port's own count saw it", c.Sender)
+		}
 		if c.Layer == "nothing" && c.Sent == 0 {
 			t.Errorf("%s: the port's own count did not see it", c.Sender)
 		}
 	}
 	if arrived.Load() == 0 {
 		t.Error("no frame arrived while the attempts were made")
+	}
+}
+
+// TestJoin: on a clean port a group can be joined by the interface's index, which sends a report, and not by its address.
+func TestJoin(t *testing.T) {
+	span, _ := need.Veth(t)
+	link, err := netlink.LinkByName(span)
+	if err == nil {
+		err = netlink.AddrAdd(link, &netlink.Addr{IPNet: &net.IPNet{IP: portIP, Mask: net.CIDRMask(24, 32)}})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	byAddress := func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(fd)
+		return unix.SetsockoptIPMreq(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, &unix.IPMreq{Multiaddr: [4]byte(group), Interface: [4]byte(portIP)})
+	}
+	if err := byAddress(); err != nil {
+		t.Errorf("with an address: %v", err)
+	}
+	if _, err := passive.Clean(span); err != nil {
+		t.Fatal(err)
+	}
+	if err := byAddress(); err != unix.ENODEV {
+		t.Errorf("a clean port, by its address: %v", err)
+	}
+	before, err := sent(span)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := Send("IGMP, joining a group", &net.Interface{Index: link.Attrs().Index, Name: span}); err != nil {
+		t.Errorf("a clean port, by its index: %v", err)
+	}
+	for deadline := time.Now().Add(time.Minute); ; { // the kernel reports in its own time
+		if now, err := sent(span); err != nil || now > before {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("no report of the membership was sent")
+		}
 	}
 }
