@@ -18,8 +18,9 @@ type Event struct {
 	At    int64  // Unix nanoseconds of the packet
 	Frame uint64 // 1-based number of the packet in the capture, or since start
 	Flow  Flow
-	Msg   *protocols.Message // set for Message and Unframed; nil otherwise
+	Msg   *protocols.Message // set for Message, Unframed and Action; nil otherwise
 	Facts Facts
+	Act   *Act // set for Action; nil otherwise
 }
 
 // What tells the kinds of events apart.
@@ -32,9 +33,10 @@ const (
 	Connection             // a TCP connection attempt; Flow.Outcome says how it went on
 	ARP                    // an ARP packet: Client is the sender, Server the target
 	Gap                    // bytes that the capture did not hold
+	Action                 // a control action is over, as the ledger knows it; Act is set, and Msg stands for its first command
 )
 
-var whatNames = [...]string{"message", "unframed", "connection", "arp", "gap"}
+var whatNames = [...]string{"message", "unframed", "connection", "arp", "gap", "action"}
 
 func (w What) String() string { return whatNames[w] }
 

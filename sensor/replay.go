@@ -83,7 +83,7 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 		}
 	}
 	judge := engine.New(set, engine.Options{Sensor: "replay", Emit: func(a *rules.Alert) { desk.Alert(a); findings.take(a) }})
-	acts := ledger.New(ledger.Config{}, func(record *ledger.Record) { out.ledger.Write(record) })
+	acts := ledger.New(ledger.Config{Tell: judge.Judge}, func(record *ledger.Record) { out.ledger.Write(record) })
 	pipeline := &Pipeline{Know: func(e *rules.Event) {
 		base.Judge(e)
 		assets.Take(e)
@@ -108,8 +108,8 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 			break
 		}
 	}
-	judge.Flush()
 	acts.Flush()
+	judge.Flush()
 	failed = append(failed, desk.Flush())
 	findings.write(out.alerts)
 	if r.Phase == rules.Learn && !r.Propose {

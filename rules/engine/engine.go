@@ -139,7 +139,8 @@ func (r *running) exact(e *rules.Event) bool {
 		(w.Faults == 0 || w.Faults&m.Faults != 0) &&
 		(w.Codes == nil || m.HasCode && slices.Contains(w.Codes, m.Code)) &&
 		(w.Protos == nil || slices.Contains(w.Protos, m.Proto.Name)) &&
-		w.From.Takes(m.From == protocols.Client)
+		w.From.Takes(m.From == protocols.Client) &&
+		(e.What != rules.Action || w.Ops == 0 || w.Ops&(1<<m.Op) != 0)
 }
 
 // judge tells whether r fires, and lets its state count.

@@ -71,7 +71,7 @@ func (g *Engine) again(key uint64, other netip.Addr) bool {
 		g.fold.close(key)
 		return false
 	}
-	f.repeat(e.At, e.Frame)
+	f.see(e)
 	if f.many != nil && other.IsValid() && len(f.many) < maxMany {
 		f.many[other] = struct{}{}
 	}
@@ -87,7 +87,7 @@ func (g *Engine) open(r *running, key uint64, many []netip.Addr) {
 	}
 	f.rule, f.first, f.last = r, e.At, e.At
 	f.flaps = g.fold.flapping(key, e.At)
-	f.repeat(e.At, e.Frame)
+	f.see(e)
 	if many != nil {
 		f.many = map[netip.Addr]struct{}{}
 		for _, a := range many {

@@ -147,6 +147,11 @@ func (f *finding) repeat(at int64, frame uint64) {
 	f.count++
 	f.last = max(f.last, at)
 	f.first = min(f.first, at)
+	f.frame(frame)
+}
+
+// frame notes a packet, if it has a number.
+func (f *finding) frame(frame uint64) {
 	if frame == 0 {
 		return
 	}

@@ -16,7 +16,7 @@ type index struct {
 	protos []string
 	cells  []uint32     // by cell(); number of a list
 	lists  [][]*running // deduplicated
-	other  [len5][nOutcomes][]*running
+	other  [nWhats][nOutcomes][]*running
 }
 
 const (
@@ -24,7 +24,7 @@ const (
 	noCode    = 256
 	bigCode   = 257
 	nOps      = 11
-	len5      = 5 // kinds of events
+	nWhats    = 6 // kinds of events
 	nOutcomes = 3
 	faulty    = 1
 	refused   = 2

@@ -114,7 +114,7 @@ func (t *Test) event(f *fixture, k int64) *rules.Event {
 			m.Op = c.Op
 		}
 	}
-	if e.What != rules.Message && e.What != rules.Unframed {
+	if e.What != rules.Message && e.What != rules.Unframed && e.What != rules.Action {
 		e.Msg = nil
 	}
 	return e

@@ -165,6 +165,7 @@ func NewVocabulary(protos []*protocols.Protocol) *Vocabulary {
 	v.add(messageWords(protos)...)
 	v.add(pointWords()...)
 	v.add(factWords()...)
+	v.add(actWords()...)
 	v.add(stateWords()...)
 	for _, p := range protos {
 		v.add(protocolWords(p)...)

@@ -26,7 +26,6 @@ var missing = map[string]string{
 	"V01": "needs learned ranges of measured points; those of commanded points are C02",
 	"V02": "needs learned gradients of measured points",
 	"V03": "needs learned steady times of measured points",
-	"V06": "needs the ledger's pairing of commands with their effects",
 	"V07": "needs the ledger's read-back of what was written",
 	"V08": "needs the history of a point's values",
 	"V10": "needs the entropy of a point's low bits",

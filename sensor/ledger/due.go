@@ -54,6 +54,7 @@ func (l *Ledger) undue(a *action) {
 
 // lost marks every open action of a connection: an answer, or a request, may have been among the lost bytes.
 func (l *Ledger) lost(conn uint64, server bool) {
+	l.lossAt = l.now
 	if !server {
 		l.remember(conn)
 	}

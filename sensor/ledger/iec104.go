@@ -233,6 +233,9 @@ func (l *Ledger) terminate(e *rules.Event) {
 		l.close(a, UnknownGap)
 	case a.record.Effect != nil:
 		l.close(a, Confirmed)
+	case l.maps.expects(a):
+		a.answered = true
+		l.wait(a, l.cfg.Effect)
 	default:
 		a.answered = true
 		l.wait(a, afterEnd)

@@ -21,6 +21,10 @@ type Config struct {
 	Timeout int64 // nanoseconds without an answer after which an action has timed out; 0 means 10 s
 	Effect  int64 // nanoseconds to wait, after the confirmation, for return information, termination or read-back; 0 means 10 s
 	Open    int   // actions open at once; the oldest is closed as UnknownGap beyond; 0 means 4096
+
+	// Tell takes what rules may judge: an action that is over, and a change that no command explains. The event is valid
+	// for the duration of the call. May be nil.
+	Tell func(*rules.Event)
 }
 
 func (c Config) orDefaults() Config {
@@ -44,23 +48,30 @@ const (
 
 // A Ledger follows the control actions of all connections.
 type Ledger struct {
-	cfg    Config
-	emit   func(*Record)
-	open   map[key][]*action
-	order  []*action // by the time they were opened; closed ones are dropped lazily
-	due    map[uint64][]*action
-	losses map[uint64]int64 // packet time of the last loss of a master's bytes, by connection
-	maps   mappings
-	armed  map[pointKey]struct{} // 104 commands that a station has confirmed a select of
-	count  int
-	now    int64
-	next   int64 // no open action can expire before
+	cfg     Config
+	emit    func(*Record)
+	open    map[key][]*action
+	order   []*action // by the time they were opened; closed ones are dropped lazily
+	due     map[uint64][]*action
+	losses  map[uint64]int64 // packet time of the last loss of a master's bytes, by connection
+	maps    mappings
+	masters masters
+	armed   map[pointKey]struct{} // 104 commands that a station has confirmed a select of
+	count   int
+	now     int64
+	next    int64 // no open action can expire before
+	lossAt  int64 // packet time of the last loss of anything; 0 before there was one
+
+	event  rules.Event // for Tell, with what it points at
+	said   protocols.Message
+	act    rules.Act
+	frames [1]uint64
 }
 
 // New returns a ledger that hands each finished record to emit, which may keep it.
 func New(cfg Config, emit func(*Record)) *Ledger {
 	return &Ledger{cfg: cfg.orDefaults(), emit: emit, open: map[key][]*action{}, due: map[uint64][]*action{},
-		losses: map[uint64]int64{}, maps: mappings{}, armed: map[pointKey]struct{}{}}
+		losses: map[uint64]int64{}, maps: mappings{map[pointKey]*mapping{}, map[pointKey]*shown{}}, masters: newMasters(), armed: map[pointKey]struct{}{}}
 }
 
 // A key finds the open actions that a message may belong to. It leaves out the client's port: a redundant connection
@@ -82,7 +93,7 @@ func (l *Ledger) Take(e *rules.Event) {
 	l.now = e.At
 	switch e.What {
 	case rules.Message:
-		if l.count == 0 && !commands(e.Msg.Op) {
+		if l.count == 0 && !commands(e.Msg.Op) && (len(l.maps.shows) == 0 || e.Msg.Op != protocols.Report) {
 			return
 		}
 		if follow := followers[e.Msg.Proto.Name]; follow != nil {
@@ -191,7 +202,9 @@ func (l *Ledger) close(a *action, o Outcome) {
 	}
 	l.count--
 	a.record.Outcome = o
+	l.maps.executed(a)
 	l.emit(a.finish())
+	l.tell(a)
 }
 
 // without takes a out of list, in place.

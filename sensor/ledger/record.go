@@ -82,8 +82,10 @@ type action struct {
 	overdue  bool   // among those that wait for proof
 	mute     bool   // no station answers it
 	closed   bool
-	and, or  uint16  // of Modbus function 22
-	verdict  Outcome // decided by the requests alone; empty otherwise
+	and, or  uint16     // of Modbus function 22
+	verdict  Outcome    // decided by the requests alone; empty otherwise
+	flow     rules.Flow // of the first request, with what was known of it
+	facts    rules.Facts
 	record   Record
 }
 
@@ -92,7 +94,8 @@ func (a *action) done() bool { return a.mute || a.answered && a.record.Executed 
 
 func newAction(k key, e *rules.Event, model Model) *action {
 	m := e.Msg
-	a := &action{key: k, conn: e.Flow.Conn, code: m.Code, seq: -1, asked: e.At, began: e.At, datagram: e.Flow.Transport == rules.UDP}
+	a := &action{key: k, conn: e.Flow.Conn, code: m.Code, seq: -1, asked: e.At, began: e.At, datagram: e.Flow.Transport == rules.UDP,
+		flow: e.Flow, facts: e.Facts}
 	a.record = Record{Proto: m.Proto.Name, Client: e.Flow.Client.String(), Server: e.Flow.Server.String(), Code: m.Code, Name: m.Name, Model: model}
 	if m.HasStation {
 		station := m.Station

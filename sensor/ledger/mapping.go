@@ -1,0 +1,229 @@
+package ledger
+
+import (
+	"net/netip"
+
+	"github.com/roje-ot/roje/protocols"
+	"github.com/roje-ot/roje/rules"
+)
+
+// A pointKey is one point of one station, whoever its master is.
+type pointKey struct {
+	key
+	kind string
+	addr uint32
+}
+
+// place is k for all clients.
+func (k key) place() key { k.client = netip.Addr{}; return k }
+
+// place names a point of a's station.
+func (a *action) place(kind string, addr uint32) pointKey { return pointKey{a.key.place(), kind, addr} }
+
+// An indication is a point that a station reports.
+type indication struct {
+	kind protocols.Kind
+	addr uint32
+}
+
+// A mapping is what a station has reported while one command and no other was being carried out, and how often.
+type mapping struct {
+	seen [4]struct {
+		indication
+		count int
+	}
+	imported bool // the first of seen is what a point list says, and nothing is learned
+	shown    *shown
+}
+
+// A shown is an indication that is known to follow a command.
+type shown struct {
+	command   pointKey
+	followed  int     // changes that followed a command
+	alone     int     // changes that nothing explained
+	last      float64 // value of the command that it followed last, if hasLast
+	hasLast   bool
+	value     float64 // that it has reported last, if known
+	known     bool
+	commanded int64 // packet time of the last execution; 0 before there was one
+}
+
+// mappings say which indication follows which command. They are learned by co-occurrence, since the position of a breaker
+// follows the command of that breaker, or imported.
+type mappings struct {
+	by    map[pointKey]*mapping // by command
+	shows map[pointKey]*shown   // by indication
+}
+
+const (
+	maxMappings = 1 << 14
+	learned     = 2            // co-occurrences after which an indication is believed
+	relied      = 3            // changes that followed a command, after which one that does not follow is missed
+	steady      = 5            // and after which a change without a command is odd
+	seldom      = 10           // unless more than one change of so many was alone
+	aftermath   = int64(60e9)  // for how long after a command a change of its indication is still its own
+	misgiving   = int64(120e9) // for how long after any loss a command may be among what was lost
+)
+
+// of returns the indication that follows the command at k, if one is known.
+func (ms *mappings) of(k pointKey) (indication, bool) {
+	m := ms.by[k]
+	if m == nil {
+		return indication{}, false
+	}
+	best := m.best()
+	return m.seen[best].indication, m.imported || m.seen[best].count >= learned
+}
+
+func (m *mapping) best() int {
+	best := 0
+	for i := range m.seen {
+		if m.seen[i].count > m.seen[best].count && !m.imported {
+			best = i
+		}
+	}
+	return best
+}
+
+// at returns the mapping of k, made if there is none; nil where there is no room.
+func (ms *mappings) at(k pointKey) *mapping {
+	m := ms.by[k]
+	if m == nil && len(ms.by) < maxMappings {
+		m = &mapping{}
+		ms.by[k] = m
+	}
+	return m
+}
+
+// note counts that i was reported while k was being carried out. Where there is no room the rarest makes it.
+func (ms *mappings) note(k pointKey, i indication) {
+	m := ms.at(k)
+	if m == nil || m.imported {
+		return
+	}
+	rarest := &m.seen[0]
+	for n := range m.seen {
+		s := &m.seen[n]
+		if s.count > 0 && s.indication == i {
+			s.count++
+			ms.show(k, m)
+			return
+		}
+		if s.count < rarest.count {
+			rarest = s
+		}
+	}
+	if rarest.count > 0 {
+		rarest.count--
+		return
+	}
+	rarest.indication, rarest.count = i, 1
+}
+
+// show keeps the reverse of the mapping of k, once it is believed.
+func (ms *mappings) show(k pointKey, m *mapping) {
+	i, ok := ms.of(k)
+	if !ok {
+		return
+	}
+	at := pointKey{k.key, i.kind.String(), i.addr}
+	if m.shown != nil && ms.shows[at] == m.shown {
+		return
+	}
+	if taken := ms.shows[at]; taken != nil {
+		return // it follows another command already
+	}
+	m.shown = &shown{command: k}
+	ms.shows[at] = m.shown
+}
+
+// Map says that the indication of a station follows its command, as a point list has it: what is imported is not learned
+// any more. proto is the protocol that the station speaks. Call it before the first event, or between two.
+func (l *Ledger) Map(proto *protocols.Protocol, server netip.AddrPort, station uint32, command, indicates protocols.Point) {
+	k := pointKey{key{proto: proto, server: server.Addr(), port: server.Port(), station: station}, command.Kind.String(), command.Addr}
+	if m := l.maps.at(k); m != nil {
+		*m = mapping{imported: true}
+		m.seen[0].indication, m.seen[0].count = indication{indicates.Kind, indicates.Addr}, learned
+		l.maps.show(k, m)
+	}
+}
+
+// Mapped returns the indication that follows the command of a station, imported or learned; ok is false without one.
+func (l *Ledger) Mapped(proto *protocols.Protocol, server netip.AddrPort, station uint32, command protocols.Point) (indicates protocols.Point, ok bool) {
+	i, ok := l.maps.of(pointKey{key{proto: proto, server: server.Addr(), port: server.Port(), station: station}, command.Kind.String(), command.Addr})
+	return protocols.Point{Kind: i.kind, Addr: i.addr, N: 1}, ok
+}
+
+// followed notes that i has followed a.
+func (ms *mappings) followed(a *action, i indication) {
+	k := a.place(a.record.Point.Kind, a.record.Point.Addr)
+	ms.note(k, i)
+	m := ms.by[k]
+	if m == nil || m.shown == nil || a.record.Value == nil {
+		return
+	}
+	s := m.shown
+	s.followed++
+	s.last, s.hasLast = *a.record.Value, true
+}
+
+// expects says whether a, which is over, should have had an effect. Only of switches: an analog value may stay as it is.
+func (ms *mappings) expects(a *action) bool {
+	p := a.record.Point
+	if p == nil || p.N != 1 || p.Kind != protocols.BinaryOut.String() || a.record.Value == nil {
+		return false
+	}
+	m := ms.by[a.place(p.Kind, p.Addr)]
+	return m != nil && m.shown != nil && m.shown.followed >= relied && m.shown.hasLast && m.shown.last != *a.record.Value
+}
+
+// executed notes when the point of a was commanded.
+func (ms *mappings) executed(a *action) {
+	if a.record.Executed == nil || a.record.Point == nil {
+		return
+	}
+	for _, p := range a.points() {
+		if m := ms.by[a.place(p.Kind, p.Addr)]; m != nil && m.shown != nil {
+			m.shown.commanded = max(m.shown.commanded, a.record.Executed.UnixNano())
+		}
+	}
+}
+
+// moved takes a value of what may be an indication: a is the action that it follows, or nil. A change that follows
+// nothing is told.
+func (l *Ledger) moved(e *rules.Event, p *protocols.Point, a *action) {
+	if len(l.maps.shows) == 0 || p.Kind != protocols.BinaryIn && p.Kind != protocols.BinaryOut || p.Has&protocols.HasValue == 0 {
+		return
+	}
+	s := l.maps.shows[pointKey{keyOf(e).place(), p.Kind.String(), p.Addr}]
+	if s == nil {
+		return
+	}
+	changed := s.known && s.value != p.Value
+	s.value, s.known = p.Value, true
+	if !changed || a != nil || s.commanded != 0 && e.At-s.commanded < aftermath || l.commanding(s.command) {
+		return
+	}
+	s.hasLast = false // its state is no longer that of the last command
+	if e.Flow.Unseen || l.lossAt != 0 && e.At-l.lossAt < misgiving {
+		return
+	}
+	if s.alone++; s.followed >= steady && s.alone <= 1+s.followed/seldom {
+		l.unasked(e, p)
+	}
+}
+
+// commanding says whether a command of k is open, of any client.
+func (l *Ledger) commanding(k pointKey) bool {
+	for _, a := range l.order {
+		if a.closed || a.key.place() != k.key {
+			continue
+		}
+		for _, p := range a.points() {
+			if p.Kind == k.kind && p.Addr == k.addr {
+				return true
+			}
+		}
+	}
+	return false
+}
