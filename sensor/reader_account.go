@@ -1,6 +1,7 @@
 package sensor
 
 import (
+	"errors"
 	"time"
 
 	"github.com/roje-ot/roje/sensor/capture/filter"
@@ -24,6 +25,8 @@ type account struct {
 	Merged   uint64 // frames that the host had put together from several: timing and counts are degraded
 	Flow     flow.Coverage
 	Stamps   ring.Stamps
+
+	kept uint64 // by the filter
 }
 
 // accountEvery is how old an account gets while frames come in without a pause.
@@ -42,24 +45,31 @@ func (r *reader) take(now time.Time) {
 	last := r.account()
 	a := account{At: now, Seen: r.packets.Load(), Own: r.delivery.count, Flow: r.table.Coverage(), RingFull: last.RingFull}
 	if r.port != nil {
-		a.Stamps, a.Waiting = r.port.ring.Stamps(), r.port.ring.Waiting()
+		a.Stamps = r.port.ring.Stamps()
+		var counts filter.Counts
+		err := errors.ErrUnsupported
 		if r.port.filter != nil {
-			a.settle(r.port.filter, r.port.ring)
+			counts, err = r.port.filter.Counts()
+		}
+		a.Waiting = r.port.ring.Waiting() // after the counts: what has come in since does not look lost
+		if err == nil {
+			a.settle(&counts, r.port.ring, &last)
 		}
 	}
 	r.published.Store(&a)
 }
 
+// inFlight is longer than a frame takes from the filter to the ring.
+const inFlight = 100 * time.Millisecond
+
 // settle reckons what the ring lost. Its socket is closed and cannot be asked; what was kept and neither read nor waits
 // is lost. While frames come in, those that lie between the filter and the ring would look lost, so that the sum counts
-// only once the ring has said that it lost some.
-func (a *account) settle(f *filter.Filter, r *ring.Ring) {
-	counts, err := f.Counts()
-	if err != nil {
-		return
-	}
-	a.Seen, a.Filtered, a.Merged = counts.Seen, counts.Other, counts.GSO
-	if there := r.Read() + a.Waiting; r.Losing() && counts.Kept > there {
-		a.RingFull = max(a.RingFull, counts.Kept-there)
+// only once the ring has said that it lost some, which it does with a later block, or when nothing that is kept has come
+// in for a while.
+func (a *account) settle(counts *filter.Counts, r *ring.Ring, last *account) {
+	a.Seen, a.Filtered, a.Merged, a.kept = counts.Seen, counts.Other, counts.GSO, counts.Kept
+	quiet := a.kept == last.kept && a.At.Sub(last.At) >= inFlight
+	if there := r.Read() + a.Waiting; (quiet || r.Losing()) && a.kept > there {
+		a.RingFull = max(a.RingFull, a.kept-there)
 	}
 }
