@@ -210,3 +210,31 @@ func TestOddBeginning(t *testing.T) {
 		equal(t, got, []string{c.want})
 	}
 }
+
+// TestFunctionZeroFirst: function 0, which no client may send, is told where it is the first that is seen, once another
+// ADU or the end of the stream bears it out; zeros are not taken for it.
+func TestFunctionZeroFirst(t *testing.T) {
+	odd, read := ask(adu(1, 10, 0, 0, 0, 0, 1)...), ask(adu(2, 10, 3, 0, 0, 0, 1)...)
+	told := "> 10 unknown  FAULT=bad_code"
+	for _, c := range []struct {
+		name string
+		in   []segment
+		want []string
+	}{
+		{"and a request", []segment{odd, read}, []string{told, "> 10 read_holding_registers request"}},
+		{"and nothing", []segment{odd}, []string{told}},
+		{"twice, which nothing bears out", []segment{odd, odd}, nil},
+		{"and noise", []segment{odd, ask(0xde, 0xad, 0xbe, 0xef)}, nil},
+		{"zeros", []segment{ask(make([]byte, 64)...)}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, in := range [][]segment{c.in, inBytes(c.in)} {
+				var got []string
+				l := newLine(t, ports, func(m *protocols.Message) { got = append(got, brief(m)) })
+				l.feed(in...)
+				l.end()
+				equal(t, got, c.want)
+			}
+		})
+	}
+}

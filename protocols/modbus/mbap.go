@@ -55,7 +55,9 @@ const (
 // tryMBAP judges the place i of b, where an ADU may begin.
 func tryMBAP(b []byte, i int, f faith, last bool) verdict {
 	h := b[i:]
-	if at := refuted(h, 0, f > inChain); at > 0 {
+	if at := refuted(h, 0, f > inChain); at > headerLen && f > inChain && h[headerLen] == 0 && frameLen(h) > 0 {
+		f = inChain // function 0 is none, but a client may send it first of all; another ADU must bear it out
+	} else if at > 0 {
 		return verdict{state: no, end: i + at}
 	}
 	if len(h) <= headerLen {

@@ -8,23 +8,18 @@ import (
 
 var seed = maphash.MakeSeed() // equality of hashes is all that is used
 
-// A copy of a datagram from a second mirror comes within these times, nanoseconds. Without an IPv4 identification to
-// go by, only a very quick one is believed to be a copy.
-const (
-	mirrorSame  = int64(10e6)
-	mirrorQuick = int64(1e6)
-)
-
 // datagram takes a UDP datagram of c.
 func (t *Table) datagram(c *Conn, dir protocols.Dir, v *view) Bucket {
 	b, p := v.payload, &v.info
 	h := &c.half[dir]
 	t.hear(c, dir, p.At)
-	if h.copied(v) {
+	name := maphash.Bytes(seed, b)
+	if h.lately.holds(v, name) {
 		c.Count.Repeated++
 		c.Count.Copies++
 		return Repeat
 	}
+	h.lately.add(v, name)
 	h.moved = true
 	if c.half[dir.Other()].moved {
 		t.promote(c)
@@ -69,17 +64,4 @@ func (t *Table) guessDatagram(c *Conn, b []byte) *protocols.Protocol {
 		}
 	}
 	return nil
-}
-
-// copied says whether the datagram is a second mirror's copy of the last one in its direction.
-func (h *half) copied(v *view) bool {
-	sum := maphash.Bytes(seed, v.payload)
-	apart := v.info.At - h.seenAt
-	limit := mirrorQuick
-	if v.ipid != 0 && v.ipid == h.ipid {
-		limit = mirrorSame
-	}
-	same := h.moved && sum == h.datagram && (v.ipid == h.ipid) && apart >= -limit && apart <= limit
-	h.datagram, h.seenAt, h.ipid = sum, v.info.At, v.ipid
-	return same
 }

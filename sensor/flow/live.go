@@ -26,22 +26,8 @@ func (c *Conn) Waiting() int { return len(c.half[0].tail) + len(c.half[1].tail) 
 // no later segment has shown to be lost: either they are about to come, or what dir sends does not reach the capture.
 func (c *Conn) Missing(dir protocols.Dir) bool { return c.half[dir].unseen() }
 
-// copyOf says whether a segment whose bytes were all known is a second mirror's copy of the one before it in its
-// direction. A retransmission comes later, or with another IPv4 identification.
-func (h *half) copyOf(v *view, seq uint32, n int) bool {
-	apart := v.info.At - h.seenAt
-	limit := mirrorQuick
-	if v.ipid != 0 {
-		limit = mirrorSame
-	}
-	return h.datagram == segmentName(seq, n) && h.ipid == v.ipid && apart >= -limit && apart <= limit
-}
-
-// note remembers a segment for copyOf.
-func (h *half) note(v *view, seq uint32, n int) {
-	h.datagram, h.seenAt, h.ipid = segmentName(seq, n), v.info.At, v.ipid
-}
-
+// segmentName tells the segments of one direction apart. A retransmission is no copy: it comes later, or with another IPv4
+// identification.
 func segmentName(seq uint32, n int) uint64 { return uint64(seq)<<32 | uint64(uint32(n)) }
 
 // Add adds the counts of b; of LastDecoded the later one stays.

@@ -40,9 +40,7 @@ type half struct {
 	rewind    uint32  // where a segment from the past would continue
 	rewinding bool
 
-	datagram uint64 // hash of the last datagram
-	seenAt   int64  // when it came
-	ipid     uint16 // its IPv4 identification
+	lately lately // the last packets with payload
 }
 
 // frozen is how many times in a row other content at the same place is a fault. After that it is taken for what the

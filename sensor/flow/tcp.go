@@ -23,10 +23,11 @@ func (t *Table) segment(c *Conn, dir protocols.Dir, v *view) Bucket {
 	bucket := Control
 	if n := len(v.payload) + v.missing; n > 0 && p.Flags&RST == 0 {
 		bucket = t.data(c, dir, seq, v.payload, v.missing, p)
-		if h := &c.half[dir]; bucket == Repeat && h.copyOf(v, seq, n) {
+		name := segmentName(seq, n)
+		if h := &c.half[dir]; bucket == Repeat && h.lately.holds(v, name) {
 			c.Count.Copies++
 		} else {
-			h.note(v, seq, n)
+			h.lately.add(v, name)
 		}
 		seq += uint32(n)
 	}
