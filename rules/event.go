@@ -119,7 +119,32 @@ type Facts struct {
 	Low, High     float64 // learned range of the commanded value, if Ranged
 	Ranged        bool
 	Days          float64 // how long this link was learned, days
+
+	// Of the values that a station shows, in the phase Enforce. Low, High and Ranged are then those of the odd one.
+	Odd        Odd
+	OddAddr    uint32  // of the last point in the message that is odd
+	OddValue   float64 // its value
+	OddBefore  float64 // its value before (ValueJumped), or what was written (ValueNotKept)
+	OddSeconds float64 // for how long it has stood still (ValueFrozen), or how long ago the same values came (ValueReplayed)
 }
+
+// Odd is how the values of a message depart from what was learned of their points.
+type Odd uint8
+
+// The departures.
+const (
+	ValueOutside  Odd = 1 << iota // beyond the learned range and a margin
+	ValueJumped                   // a greater step from the value before than was learned
+	ValueFrozen                   // it stands still for longer than it did, while others of its station move
+	ValueReplayed                 // the same values came before, to the last digit
+	ValueNotKept                  // read back as another value than was written just before
+	LowBitBusy                    // its lowest bit changes all the time, and did not
+)
+
+var oddNames = [...]string{"value_outside", "value_jumped", "value_frozen", "value_replayed", "value_not_kept", "low_bit_busy"}
+
+// OddNames returns the rule words of the departures, by bit.
+func OddNames() []string { return oddNames[:] }
 
 // Phase is the state of a baseline.
 type Phase uint8

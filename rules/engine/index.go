@@ -10,7 +10,7 @@ import (
 )
 
 // An index answers which rules may be about an event without looking at their conditions: an array lookup by protocol,
-// side, code and operation, and whether the message is faulty or refused. What an index cannot tell of a rule (a code
+// side, code and operation, and whether the message is faulty, refused or shows an odd value. What an index cannot tell of a rule (a code
 // above 255, the name of a message without code, one fault of several) is asked of the few rules that need it.
 type index struct {
 	protos []string
@@ -28,10 +28,12 @@ const (
 	nOutcomes = 3
 	faulty    = 1
 	refused   = 2
+	odd       = 4
+	nFlags    = 8
 )
 
 func cell(proto, side, code, op, flags int) int {
-	return (((proto*2+side)*nCodes+code)*nOps+op)*4 + flags
+	return (((proto*2+side)*nCodes+code)*nOps+op)*nFlags + flags
 }
 
 func newIndex(run []*running) *index {
@@ -86,13 +88,13 @@ func (x *index) fill(proto, code int, coded []*running, known map[string]uint32)
 	key := make([]byte, 0, len(coded))
 	for side := range 2 {
 		for op := range nOps {
-			for flags := range 4 {
+			for flags := range nFlags {
 				key = key[:0]
 				var list []*running
 				for i, r := range coded {
 					w := &r.When
 					if !w.From.Takes(side == int(protocols.Client)) || w.Ops != 0 && w.Ops&(1<<op) == 0 ||
-						w.Faults != 0 && flags&faulty == 0 || !w.OK.Takes(flags&refused == 0) {
+						w.Faults != 0 && flags&faulty == 0 || !w.OK.Takes(flags&refused == 0) || !w.Odd.Takes(flags&odd != 0) {
 						continue
 					}
 					list = append(list, coded[i])
@@ -141,6 +143,9 @@ func (x *index) lookup(e *rules.Event) []*running {
 	}
 	if m.Status != 0 {
 		flags |= refused
+	}
+	if e.Facts.Odd != 0 {
+		flags |= odd
 	}
 	return x.lists[x.cells[cell(proto, int(m.From), code, int(m.Op), flags)]]
 }

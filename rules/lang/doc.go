@@ -2,7 +2,7 @@
 //
 // A rule is an envelope with five working parts:
 //
-//	when:    which events it looks at. Only what an index can answer: what, proto, op, code, name, from, fault, ok, outcome
+//	when:    which events it looks at. Only what an index can answer: what, proto, op, code, name, from, fault, ok, odd, outcome
 //	state:   what it remembers, per key and within a window of packet time
 //	where:   a condition over the words of the event, of the baseline and of the state
 //	message: the sentence that it says, with {words}

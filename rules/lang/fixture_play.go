@@ -56,7 +56,7 @@ func settable(w *Word) bool {
 		return true
 	}
 	_, _, member := split(w.Name)
-	return member || w.Name == "status" || slices.Contains(rules.NovelNames(), w.Name)
+	return member || w.Name == "status" || slices.Contains(rules.NovelNames(), w.Name) || slices.Contains(rules.OddNames(), w.Name)
 }
 
 // event makes the k-th repeat of f.
@@ -93,6 +93,12 @@ func (t *Test) event(f *fixture, k int64) *rules.Event {
 				e.Facts.Novel |= 1 << slices.Index(rules.NovelNames(), a.word.Name)
 			}
 			e.Facts.Phase = rules.Enforce
+			continue
+		}
+		if i := slices.Index(rules.OddNames(), a.word.Name); i >= 0 {
+			if a.bool {
+				known(e).Odd |= 1 << i
+			}
 			continue
 		}
 		if group, member, ok := split(a.word.Name); ok && proto != nil && proto.Name == group {
@@ -264,5 +270,9 @@ var putters = map[string]func(e *rules.Event, a assignment){
 	"learned_command_points": func(e *rules.Event, a assignment) { known(e).CommandPoints = int(a.int) },
 	"learned_low":            func(e *rules.Event, a assignment) { f := known(e); f.Low, f.Ranged = a.num, true },
 	"learned_high":           func(e *rules.Event, a assignment) { f := known(e); f.High, f.Ranged = a.num, true },
+	"odd_addr":               func(e *rules.Event, a assignment) { known(e).OddAddr = uint32(a.int) },
+	"odd_value":              func(e *rules.Event, a assignment) { known(e).OddValue = a.num },
+	"odd_before":             func(e *rules.Event, a assignment) { known(e).OddBefore = a.num },
+	"odd_s":                  func(e *rules.Event, a assignment) { known(e).OddSeconds = a.num },
 	"learned_days":           func(e *rules.Event, a assignment) { known(e).Days = a.num },
 }

@@ -221,6 +221,11 @@ func (r *reader) when(n *yaml.Node, w *When) {
 				w.OK = Choice(i + 1)
 			}
 		},
+		"odd": func(n *yaml.Node) {
+			if i, ok := r.oneOf(n, "answer", []string{"true", "false"}); ok {
+				w.Odd = Choice(i + 1)
+			}
+		},
 		"outcome": func(n *yaml.Node) {
 			r.list(n, func(item *yaml.Node) {
 				if i, ok := r.oneOf(item, "outcome", outcomeNames); ok {
@@ -232,7 +237,7 @@ func (r *reader) when(n *yaml.Node, w *When) {
 	if w.What == 0 && !seen["what"] {
 		w.What = 1 << rules.Message
 	}
-	if w.What&^(1<<rules.Message|1<<rules.Unframed|1<<rules.Action) != 0 && (w.Protos != nil || w.Ops != 0 || w.Codes != nil || w.Names != nil || w.From != Either || w.Faults != 0 || w.OK != Either) {
+	if w.What&^(1<<rules.Message|1<<rules.Unframed|1<<rules.Action) != 0 && (w.Protos != nil || w.Ops != 0 || w.Codes != nil || w.Names != nil || w.From != Either || w.Faults != 0 || w.OK != Either || w.Odd != Either) {
 		r.errorf(n, "use server_port and the other words of the flow in `where:`", "a connection, an ARP packet or a gap has no protocol, code, side or fault")
 	}
 }

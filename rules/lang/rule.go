@@ -50,7 +50,8 @@ type When struct {
 	From     Choice // Yes is the client
 	Faults   protocols.Faults
 	OK       Choice
-	Outcomes uint8 // bits by rules.Outcome
+	Outcomes uint8  // bits by rules.Outcome
+	Odd      Choice // a value departs from what was learned of its point
 }
 
 // A Choice is yes, no, or either.

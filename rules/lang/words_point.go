@@ -76,6 +76,11 @@ var noveltyDocs = [...]string{"the client has never been a client of a control p
 	"the first write or command of this client to this server", "a commanded value lies outside the learned range and its margin",
 	"an address is used with another link-layer address than learned", "a host was never seen"}
 
+var oddDocs = [...]string{"a measured value lies outside the learned range and its margin", "a measured value differs from the one before by more than was learned",
+	"a measured value stands still for longer than it did while it was learned, and others of its station move",
+	"a measured point repeats a stretch of its past to the last digit", "a point is read back as another value than was written just before",
+	"the lowest bit of a measured value changes all the time, and did not while it was learned"}
+
 // factWords are what the baseline and the asset memory know.
 func factWords() []*Word {
 	var words []*Word
@@ -84,6 +89,12 @@ func factWords() []*Word {
 		words = append(words, &Word{Name: name, Doc: noveltyDocs[i] + "; false unless a baseline is enforced", Kind: Bool,
 			bool: func(env *Env) bool { return env.E.Facts.Novel&bit != 0 }})
 	}
+	for i, name := range rules.OddNames() {
+		bit := rules.Odd(1) << i
+		words = append(words, &Word{Name: name, Doc: oddDocs[i] + "; false unless a baseline is enforced", Kind: Bool,
+			bool: func(env *Env) bool { return env.E.Facts.Odd&bit != 0 }})
+	}
+	odd := func(f *rules.Facts, v float64) (float64, bool) { return v, f.Odd != 0 }
 	fact := func(name, doc string, get func(*rules.Facts) bool) *Word {
 		return &Word{Name: name, Doc: doc, Kind: Bool, bool: func(env *Env) bool { return get(&env.E.Facts) }}
 	}
@@ -107,8 +118,12 @@ func factWords() []*Word {
 		number("learned_masters", "how many clients were learned for this server", func(f *rules.Facts) int { return f.Masters }),
 		number("learned_writers", "how many clients were learned to write or command this server", func(f *rules.Facts) int { return f.Writers }),
 		number("learned_command_points", "most distinct points commanded on this server within 60 s, as learned", func(f *rules.Facts) int { return f.CommandPoints }),
-		float("learned_low", "least learned value of the commanded point", func(f *rules.Facts) (float64, bool) { return f.Low, f.Ranged }),
-		float("learned_high", "greatest learned value of the commanded point", func(f *rules.Facts) (float64, bool) { return f.High, f.Ranged }),
+		float("learned_low", "least learned value of the commanded point, or of the measured one whose value is odd", func(f *rules.Facts) (float64, bool) { return f.Low, f.Ranged }),
+		float("learned_high", "greatest learned value of the commanded point, or of the measured one whose value is odd", func(f *rules.Facts) (float64, bool) { return f.High, f.Ranged }),
+		&Word{Name: "odd_addr", Doc: "address of the point whose value is odd", Kind: Int, int: func(env *Env) (int64, bool) { return int64(env.E.Facts.OddAddr), env.E.Facts.Odd != 0 }},
+		float("odd_value", "that value", func(f *rules.Facts) (float64, bool) { return odd(f, f.OddValue) }),
+		float("odd_before", "the value before it, with value_jumped, or the one that was written, with value_not_kept", func(f *rules.Facts) (float64, bool) { return odd(f, f.OddBefore) }),
+		float("odd_s", "for how many seconds it stands still, with value_frozen, or how long ago the same values came, with value_replayed", func(f *rules.Facts) (float64, bool) { return odd(f, f.OddSeconds) }),
 		float("learned_days", "how many days of this link, or else of its server, were learned", func(f *rules.Facts) (float64, bool) { return f.Days, f.Masters > 0 }),
 	)
 }

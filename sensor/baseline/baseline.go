@@ -7,6 +7,7 @@ import (
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/sensor/course"
 )
 
 // Options are the settings of a baseline.
@@ -38,6 +39,7 @@ type Baseline struct {
 
 	cache   [256]context
 	symbols []symbol
+	courses course.Memory // of the values of measured points
 }
 
 // Overflow counts what found no room in a full table.
@@ -58,6 +60,9 @@ type context struct {
 	}
 	spanKey spanKey
 	spans   *spans
+
+	track        *course.Track
+	trackStation uint32
 }
 
 func empty(o Options) *Baseline {
@@ -116,6 +121,7 @@ func (b *Baseline) message(e *rules.Event) {
 		e.Facts.Held = o != nil && o.state == Held
 		b.compare(e, c, station)
 	}
+	b.values(e, c, phase)
 }
 
 // heard keeps the times of hosts that are remembered without being learned.

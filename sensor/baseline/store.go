@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -27,6 +28,8 @@ var (
 	itemBucket = []byte("item") // key of an Item -> its JSON
 	metaBucket = []byte("meta")
 	schemaKey  = []byte("schema")
+
+	courseBucket = []byte("course") // rows of package course
 )
 
 // A Warning says that the state was not usable and that learning starts anew.
@@ -148,7 +151,24 @@ func (b *Baseline) readAll() error {
 		if err := b.readVersions(tx); err != nil {
 			return err
 		}
+		if err := b.readCourses(tx); err != nil {
+			return err
+		}
 		return b.readItems(items)
+	})
+}
+
+// readCourses loads what was learned of values; a file of before has none.
+func (b *Baseline) readCourses(tx *bbolt.Tx) error {
+	bucket := tx.Bucket(courseBucket)
+	if bucket == nil {
+		return nil
+	}
+	return bucket.ForEach(func(key, value []byte) error {
+		if err := b.courses.Load(key, value); err != nil {
+			return &brokenError{fmt.Errorf("values %x: %w", key, err)}
+		}
+		return nil
 	})
 }
 
@@ -205,13 +225,15 @@ func (b *Baseline) Snapshot() func() error {
 		}
 	})
 	gone, db := b.gone, b.db
+	courses := map[string][]byte{}
+	b.courses.Dirty(func(key, value []byte) { courses[string(key)] = value })
 	versions, texts := slices.Clone(b.versions), b.texts
 	b.gone, b.texts = nil, nil
-	return func() error { return store(db, changed, gone, versions, texts) }
+	return func() error { return store(db, changed, gone, courses, versions, texts) }
 }
 
-func store(db *bbolt.DB, changed map[string]*Item, gone []string, versions []Version, texts map[int][]byte) error {
-	if len(changed) == 0 && len(gone) == 0 && len(texts) == 0 {
+func store(db *bbolt.DB, changed map[string]*Item, gone []string, courses map[string][]byte, versions []Version, texts map[int][]byte) error {
+	if len(changed) == 0 && len(gone) == 0 && len(texts) == 0 && len(courses) == 0 {
 		return nil
 	}
 	err := db.Update(func(tx *bbolt.Tx) error {
@@ -231,6 +253,15 @@ func store(db *bbolt.DB, changed map[string]*Item, gone []string, versions []Ver
 		}
 		for _, key := range gone {
 			if err := items.Delete([]byte(key)); err != nil {
+				return err
+			}
+		}
+		for _, key := range slices.Sorted(maps.Keys(courses)) {
+			rows, err := tx.CreateBucketIfNotExists(courseBucket)
+			if err != nil {
+				return err
+			}
+			if err := rows.Put([]byte(key), courses[key]); err != nil {
 				return err
 			}
 		}
