@@ -12,29 +12,31 @@ import (
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/rules/strict"
 	"github.com/roje-ot/roje/sensor/coverage"
+	"github.com/roje-ot/roje/sensor/evidence"
 	"github.com/roje-ot/roje/sensor/ledger"
 	"github.com/roje-ot/roje/sensor/oneway"
 )
 
 // Config is the sensor's configuration file. The zero value of every field but one source (interfaces or replay) works.
 type Config struct {
-	Name        string          `yaml:"name"`       // of the sensor, in alert ids; default: the enrolled name, or the host's
-	State       string          `yaml:"state"`      // folder of the baseline and the spool; default /var/lib/roje-sensor
-	Interfaces  []string        `yaml:"interfaces"` // the SPAN ports
-	Prefilter   []string        `yaml:"prefilter"`  // those of them so fast that what nobody wants is dropped in the driver; see sources_prefilter.go
-	Replay      Recorded        `yaml:"replay"`     // capture files instead of interfaces, for demos
-	Phase       string          `yaml:"phase"`      // learn, enforce (default) or off
-	Rules       string          `yaml:"rules"`      // further rules beside the built-in pack: a folder, or a signed pack
-	RulesSite   string          `yaml:"rules_site"` // what the site says about rules: off, severity, exceptions
-	RulesKey    string          `yaml:"rules_key"`  // public key (PEM) that packs must be signed with; then nothing else is taken
-	Enrolment   string          `yaml:"enrolment"`  // folder that `roje-sensor enrol` made; default STATE/enrolment. Without one, alerts stay in the spool
-	SpoolBytes  int64           `yaml:"spool_bytes"`
-	LedgerBytes int64           `yaml:"ledger_bytes"` // what the record of control actions may take on disk; default 256 MiB
-	Evidence    string          `yaml:"evidence"`     // folder for the frames that alerts stand on; empty: none are kept
-	Coverage    coverage.Config `yaml:"coverage"`     // after how long blindness is said
-	Alerts      string          `yaml:"alerts"`       // also write each alert as a JSON line to this file
-	OneWay      oneway.Config   `yaml:"oneway"`       // deliver over a link that has no way back, instead of over HTTPS
-	Admin       string          `yaml:"admin"`        // address of /metrics and /healthz, loopback only; empty: none
+	Name        string           `yaml:"name"`       // of the sensor, in alert ids; default: the enrolled name, or the host's
+	State       string           `yaml:"state"`      // folder of the baseline and the spool; default /var/lib/roje-sensor
+	Interfaces  []string         `yaml:"interfaces"` // the SPAN ports
+	Prefilter   []string         `yaml:"prefilter"`  // those of them so fast that what nobody wants is dropped in the driver; see sources_prefilter.go
+	Replay      Recorded         `yaml:"replay"`     // capture files instead of interfaces, for demos
+	Phase       string           `yaml:"phase"`      // learn, enforce (default) or off
+	Rules       string           `yaml:"rules"`      // further rules beside the built-in pack: a folder, or a signed pack
+	RulesSite   string           `yaml:"rules_site"` // what the site says about rules: off, severity, exceptions
+	RulesKey    string           `yaml:"rules_key"`  // public key (PEM) that packs must be signed with; then nothing else is taken
+	Enrolment   string           `yaml:"enrolment"`  // folder that `roje-sensor enrol` made; default STATE/enrolment. Without one, alerts stay in the spool
+	SpoolBytes  int64            `yaml:"spool_bytes"`
+	LedgerBytes int64            `yaml:"ledger_bytes"`          // what the record of control actions may take on disk; default 256 MiB
+	Evidence    string           `yaml:"evidence"`              // folder for the frames that alerts stand on; empty: none are kept
+	Sending     evidence.Sending `yaml:"evidence_to_collector"` // which of it is sent to the collector, and how much a day
+	Coverage    coverage.Config  `yaml:"coverage"`              // after how long blindness is said
+	Alerts      string           `yaml:"alerts"`                // also write each alert as a JSON line to this file
+	OneWay      oneway.Config    `yaml:"oneway"`                // deliver over a link that has no way back, instead of over HTTPS
+	Admin       string           `yaml:"admin"`                 // address of /metrics and /healthz, loopback only; empty: none
 }
 
 // Recorded names capture files that stand in for an interface.
@@ -106,7 +108,7 @@ func (c *Config) Check() error {
 	if c.SpoolBytes < 1<<20 {
 		bad("spool_bytes is %d; the least is 1048576", c.SpoolBytes)
 	}
-	if err := c.Coverage.Check(); err != nil {
+	if err := errors.Join(c.Coverage.Check(), c.Sending.Check()); err != nil {
 		errs = append(errs, err)
 	}
 	if c.OneWay.Used() {

@@ -11,10 +11,11 @@ import (
 // openEvidence opens the folder of the configuration, if it names one. It is signed with the sensor's key, or with one
 // of its own where the sensor is not enrolled.
 func (d *daemon) openEvidence() (func() error, error) {
+	d.openCourier()
 	if d.cfg.Evidence == "" {
 		return nil, nil
 	}
-	o := evidence.Options{Dir: d.cfg.Evidence, Ready: func(a *rules.Alert) { d.box.alert(a) },
+	o := evidence.Options{Dir: d.cfg.Evidence, Ready: func(a *rules.Alert) { d.box.alert(a); d.courier.Written(a.ID) },
 		Failed: func(err error) { d.log.Error("evidence is not kept", "err", err) }}
 	if d.identity != nil {
 		o.Key = d.identity.Key

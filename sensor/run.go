@@ -36,13 +36,15 @@ type daemon struct {
 	version string
 	began   time.Time
 
-	mu     sync.Mutex // guards base, judge, acts, assets and what is below
-	base   *baseline.Baseline
-	judge  *engine.Engine
-	acts   *ledger.Ledger
-	desk   *evidence.Desk // nil where no evidence is kept
-	cover  *blindness
-	assets *asset.Registry
+	mu    sync.Mutex // guards base, judge, acts, assets and what is below
+	base  *baseline.Baseline
+	judge *engine.Engine
+	acts  *ledger.Ledger
+	desk  *evidence.Desk // nil where no evidence is kept
+	cover *blindness
+
+	courier *evidence.Courier // nil where nothing is delivered
+	assets  *asset.Registry
 
 	stock    inventory
 	box      *outbox
@@ -194,6 +196,11 @@ func (d *daemon) serve(ctx context.Context) error {
 				d.log.Error("delivery ended", "err", err)
 			}
 		})
+		others.Go(func() {
+			if err := d.courier.Run(shipping); err != nil {
+				d.log.Error("evidence is not sent any more", "err", err)
+			}
+		})
 	}
 	readers.Wait()
 	close(errs)
@@ -232,7 +239,7 @@ func (d *daemon) drain(ctx context.Context) {
 	defer check.Stop()
 	for {
 		stats := d.spool.Stats()
-		if stats.Records() == 0 {
+		if stats.Records() == 0 && d.courier.Idle() {
 			return
 		}
 		select {

@@ -55,6 +55,7 @@ type Config struct {
 	HTTP    http.RoundTripper // with the sensor's certificate; its TLS trusts the collector's CA alone
 	Now     func() time.Time
 	Log     *slog.Logger
+	Asked   func([]batch.Ask)                      // hears what evidence the collector asks for, with every answer. May be nil
 	Renew   func(context.Context, time.Time) error // called before a request; it renews the certificate if that is due. May be nil
 	Longest time.Duration                          // between two tries; 0 is 5 minutes
 }
@@ -328,6 +329,10 @@ func retryAfter(text string) time.Duration {
 
 // settle takes an answer: what is acknowledged leaves the spool.
 func (c *Client) settle(l load, a *batch.Answer) (wait time.Duration, sent bool, err error) {
+	if c.Asked != nil { // before the spool can look empty, and after it was emptied
+		c.Asked(a.Evidence)
+		defer func() { c.Asked(a.Evidence) }()
+	}
 	acked := 0
 	for _, e := range l.lanes {
 		if seq, ok := a.Ack[e.Lane]; ok && seq >= e.To {
