@@ -328,4 +328,32 @@ func TestEvidenceToCollector(t *testing.T) {
 	if err != nil || len(acts) != 2 || acts[1].Detail != "asked for" || !strings.HasPrefix(acts[0].Detail, "came") {
 		t.Errorf("acts %+v, %v", acts, err)
 	}
+
+	// Over a link with no way back nobody can ask: it is sent if the configuration says so, behind all else.
+	do(program, "enrol", "--token", strings.Fields(do(collector, "token", "--data", at("data")))[0], "--dir", at("enrolment2"), "--name", "diode")
+	if err := os.Mkdir(at("carried"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write("sensor.yaml", "state: %s\nenrolment: %s\nevidence: %s\nreplay: {files: [%s]}\noneway: {files: %s}\nevidence_to_collector: {send: all}\n",
+		at("state2"), at("enrolment2"), at("evidence2"), act, at("carried"))
+	do(program, "run", "--config", at("sensor.yaml"))
+	launch("receive.log", collector, "receive", "--data", at("data"), "--files", at("carried"))
+	sent, err := filepath.Glob(at("evidence2/*.pcapng"))
+	if err != nil || len(sent) == 0 {
+		t.Fatalf("no evidence: %v", err)
+	}
+	for _, path := range sent {
+		id := strings.TrimSuffix(filepath.Base(path), ".pcapng")
+		await("evidence over a link with no way back", func() bool {
+			e, err := db.GetEvidence(t.Context(), scope, id)
+			return err == nil && e.State == store.EvidenceWhole && e.Who == ""
+		})
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := db.ReadEvidence(t.Context(), scope, id); err != nil || !bytes.Equal(got, text) {
+			t.Errorf("%s: %d bytes, want %d: %v", id, len(got), len(text), err)
+		}
+	}
 }
