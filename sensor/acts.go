@@ -1,17 +1,26 @@
 package sensor
 
 import (
+	"crypto/ed25519"
+	"errors"
+	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/rules/batch"
+	"github.com/roje-ot/roje/sensor/enrol"
+	"github.com/roje-ot/roje/sensor/evidence"
 	"github.com/roje-ot/roje/sensor/ledger"
 )
 
 // openLedger opens the record of control actions: each is kept in the state folder and goes to the collector.
 func (d *daemon) openLedger() (func() error, error) {
-	store, err := ledger.OpenStore(filepath.Join(d.cfg.State, ledger.FileName), d.cfg.LedgerBytes)
+	key, err := d.ownKey()
+	if err != nil {
+		return nil, err
+	}
+	store, err := ledger.OpenStore(filepath.Join(d.cfg.State, ledger.FileName), d.cfg.LedgerBytes, key)
 	if err != nil {
 		return nil, err
 	}
@@ -22,4 +31,32 @@ func (d *daemon) openLedger() (func() error, error) {
 		d.box.json(batch.KindLedger, batch.Routine, time.Unix(0, d.judgeTime()), r)
 	})
 	return store.Close, nil
+}
+
+// ownKey is the key that the sensor signs with: that of its enrolment, or without one its own.
+func (d *daemon) ownKey() (ed25519.PrivateKey, error) {
+	if d.identity != nil {
+		return d.identity.Key, nil
+	}
+	return OwnKey(d.cfg.State, "", true)
+}
+
+// OwnKey is the key that a sensor with this state and enrolment signs with. make says that one is made where there is
+// none.
+func OwnKey(state, enrolment string, make bool) (ed25519.PrivateKey, error) {
+	if enrolment != "" {
+		switch identity, err := enrol.Load(enrolment); {
+		case err == nil:
+			return identity.Key, nil
+		case !errors.Is(err, enrol.ErrNone):
+			return nil, err
+		}
+	}
+	dir := filepath.Join(state, coverageFolder)
+	if make {
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return nil, err
+		}
+	}
+	return evidence.LoadKey(filepath.Join(dir, evidence.KeyFile), make)
 }

@@ -40,6 +40,7 @@ func ledgerCommand() *cobra.Command {
 			})
 		},
 	}
+	cmd.AddCommand(ledgerVerify(), ledgerSeals(), ledgerExport())
 	f := cmd.Flags()
 	f.StringVar(&state, "state", "/var/lib/roje-sensor", "`DIR` of the ledger")
 	f.StringVar(&q.Point, "point", "", "`POINT`: an address, or a kind and an address as in binary_out:7")

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -42,17 +43,20 @@ var (
 type Store struct {
 	path   string
 	budget int64
+	key    ed25519.PrivateKey // seals the head each day; nil for no seals
+	now    func() time.Time
 	texts  chan []byte
 	ended  sync.WaitGroup
 	failed error // of the last commit; read after Close
 }
 
-// OpenStore opens the store at path, a new one if there is none. A budget of 0 is Budget.
-func OpenStore(path string, budget int64) (*Store, error) {
+// OpenStore opens the store at path, a new one if there is none. A budget of 0 is Budget. The head of the chain is sealed
+// with key with the first record of each day and at the end; nil for no seals.
+func OpenStore(path string, budget int64, key ed25519.PrivateKey) (*Store, error) {
 	if budget == 0 {
 		budget = Budget
 	}
-	s := &Store{path: path, budget: budget, texts: make(chan []byte, mostWait)}
+	s := &Store{path: path, budget: budget, key: key, now: time.Now, texts: make(chan []byte, mostWait)}
 	if err := s.commit(nil); err != nil {
 		return nil, err
 	}
@@ -99,12 +103,15 @@ func (s *Store) write() {
 			time.Sleep(pause)
 		}
 	}
-	if len(group) > 0 {
-		s.failed = s.commit(group)
+	if len(group) > 0 || s.key != nil {
+		s.failed = s.put(group, true)
 	}
 }
 
-func (s *Store) commit(texts [][]byte) error {
+func (s *Store) commit(texts [][]byte) error { return s.put(texts, false) }
+
+// put appends texts and seals the head, where the day or the end asks for that, in one transaction.
+func (s *Store) put(texts [][]byte, closing bool) error {
 	db, err := bolt.Open(s.path, 0o600, &bolt.Options{Timeout: lockWait})
 	if err != nil {
 		return fmt.Errorf("ledger %s: %w", s.path, err)
@@ -119,7 +126,10 @@ func (s *Store) commit(texts [][]byte) error {
 			return err
 		}
 		records.FillPercent = 0.95 // numbers only grow
-		return s.append(records, meta, texts)
+		if err := s.append(records, meta, texts); err != nil {
+			return err
+		}
+		return s.seal(tx, closing)
 	})
 	if err != nil {
 		err = fmt.Errorf("ledger %s: %w", s.path, err)
@@ -138,7 +148,7 @@ func (s *Store) append(records, meta *bolt.Bucket, texts [][]byte) error {
 		number++
 		last = link(last, text)
 		value := append(append([]byte(nil), last[:]...), text...)
-		if err := records.Put(binary.BigEndian.AppendUint64(nil, number), value); err != nil {
+		if err := records.Put(be(number), value); err != nil {
 			return err
 		}
 		size += takes(value)
@@ -151,9 +161,11 @@ func (s *Store) append(records, meta *bolt.Bucket, texts [][]byte) error {
 		}
 	}
 	return errors.Join(
-		meta.Put(keyHead, append(binary.BigEndian.AppendUint64(nil, number), last[:]...)),
-		meta.Put(keyBytes, binary.BigEndian.AppendUint64(nil, uint64(size))))
+		meta.Put(keyHead, append(be(number), last[:]...)),
+		meta.Put(keyBytes, be(uint64(size))))
 }
+
+func be(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 
 func takes(value []byte) int64 { return int64(8 + len(value) + overhead) }
 
@@ -176,6 +188,13 @@ var ErrChain = errors.New("the chain of records is broken")
 // Read calls each with the text of every record of the store at path, oldest first, and checks the chain on the way: an
 // ErrChain comes after all records before the break. It may be called while a Store is open.
 func Read(path string, each func(number uint64, text []byte) error) error {
+	return view(path, func(_ *bolt.Tx, records, meta *bolt.Bucket) error {
+		return walk(records, meta, func(number uint64, _ [sha256.Size]byte, text []byte) error { return each(number, text) })
+	})
+}
+
+// view opens the store at path for reading.
+func view(path string, do func(tx *bolt.Tx, records, meta *bolt.Bucket) error) error {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("ledger: %w", err)
 	}
@@ -188,7 +207,7 @@ func Read(path string, each func(number uint64, text []byte) error) error {
 		if records == nil || meta == nil {
 			return fmt.Errorf("%w: the file holds no ledger", ErrChain)
 		}
-		return walk(records, meta, each)
+		return do(tx, records, meta)
 	})
 	if err != nil {
 		err = fmt.Errorf("ledger %s: %w", path, err)
@@ -196,7 +215,8 @@ func Read(path string, each func(number uint64, text []byte) error) error {
 	return errors.Join(err, db.Close())
 }
 
-func walk(records, meta *bolt.Bucket, each func(uint64, []byte) error) error {
+// walk calls each with every record, and its hash, and checks the chain.
+func walk(records, meta *bolt.Bucket, each func(number uint64, hash [sha256.Size]byte, text []byte) error) error {
 	var last [sha256.Size]byte
 	before := uint64(0)
 	if b := meta.Get(keyAnchor); len(b) == len(last) {
@@ -213,7 +233,7 @@ func walk(records, meta *bolt.Bucket, each func(uint64, []byte) error) error {
 			return fmt.Errorf("%w: record %d does not follow the one before", ErrChain, number)
 		}
 		before = number
-		if err := each(number, v[len(last):]); err != nil {
+		if err := each(number, last, v[len(last):]); err != nil {
 			return err
 		}
 	}

@@ -29,7 +29,7 @@ func recordOf(i int) *Record {
 func keep(t testing.TB, n int, budget int64) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), FileName)
-	s := &Store{path: path, budget: budget}
+	s := &Store{path: path, budget: budget, now: time.Now}
 	for first := 0; first < n; first += 500 {
 		var group [][]byte
 		for i := first; i < min(n, first+500); i++ {
@@ -50,7 +50,7 @@ func count(path string, q Query) (n int, err error) {
 func TestStoreSearch(t *testing.T) {
 	path := filepath.Join(t.TempDir(), FileName)
 	for half := range 2 { // closed and opened again
-		s, err := OpenStore(path, 0)
+		s, err := OpenStore(path, 0, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
