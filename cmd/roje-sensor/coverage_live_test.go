@@ -152,6 +152,23 @@ func today(t *testing.T, admin string) (s coverage.Statement) {
 	return s
 }
 
+// stated are the days that a sensor has signed.
+func stated(t *testing.T, dir string) (days []coverage.Statement) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range files {
+		day, _, err := coverage.VerifyFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		days = append(days, *day)
+	}
+	return days
+}
+
 // TestCoverageLive runs the sensor on a real interface. Frames are lost before they reach it: here and there, and then
 // all of one direction. That is said within the promised time after the last frame of the side that is missing, by the
 // times in the alert; and every byte is accounted for, those that were lost too.
@@ -267,10 +284,15 @@ func TestCoverageLive(t *testing.T) {
 	}
 
 	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) { // until the ring is empty
-		if s := today(t, admin); s.Total.Packets == int64(m.frames-lost) {
+		days := append(stated(t, at("state/coverage")), today(t, admin)) // of midnight too
+		var total coverage.Sums
+		for i := range days {
+			total.Add(&days[i].Total)
+		}
+		if total.Packets == int64(m.frames-lost) {
 			break
 		} else if time.Now().After(end) {
-			t.Fatalf("%d of %d frames are accounted for", s.Total.Packets, m.frames-lost)
+			t.Fatalf("%d of %d frames are accounted for", total.Packets, m.frames-lost)
 		}
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -285,16 +307,27 @@ func TestCoverageLive(t *testing.T) {
 	if err := book.Load(at("state/coverage.json")); err != nil {
 		t.Fatal(err)
 	}
-	day := book.Statement("live", "", time.Now())
-	if err := day.Check(); err != nil {
-		t.Error(err)
+	days := append(stated(t, at("state/coverage")), *book.Statement("live", "", time.Now()))
+	var s, total coverage.Sums
+	frames := map[string]int64{}
+	for i := range days {
+		day := &days[i]
+		if err := day.Check(); err != nil {
+			t.Error(err)
+		}
+		if len(day.Links) > 1 || len(day.Sources) != 1 {
+			t.Fatalf("%+v", day)
+		}
+		for j := range day.Links {
+			s.Add(&day.Links[j].Sums)
+		}
+		total.Add(&day.Total)
+		for what, n := range day.Sources[0].Frames {
+			frames[what] += n
+		}
 	}
-	if len(day.Links) != 1 || len(day.Sources) != 1 {
-		t.Fatalf("%+v", day)
-	}
-	s, frames := day.Links[0].Sums, day.Sources[0].Frames
 	want := coverage.Sums{Packets: int64(m.frames - lost), Seen: int64(m.bytes - lostBytes), GapBytes: int64(lostBytes)}
-	if s.Packets != want.Packets || s.Seen != want.Seen || s.GapBytes != want.GapBytes || s.Decoded != want.Seen || s.Messages != want.Packets || s != day.Total {
+	if s.Packets != want.Packets || s.Seen != want.Seen || s.GapBytes != want.GapBytes || s.Decoded != want.Seen || s.Messages != want.Packets || s != total {
 		t.Errorf("the account is %+v, want %+v", s, want)
 	}
 	var all int64
