@@ -63,6 +63,20 @@ type Hint struct {
 	Known    bool // whether Server means anything
 	Start    bool // its beginning was seen: what comes is the first that the ends say to each other
 	Datagram bool // each Split sees one datagram, and nothing carries over to the next
+	Kin      *Kin // what the connection shares with others; nil if it shares nothing
+}
+
+// A Kin is what the TCP connections of one protocol between the same two hosts, to the same port of the server, have in
+// common: redundant connections are one session in several. Its decoders are used by one goroutine.
+type Kin struct {
+	Conns int // how many of them are open, this one among them
+	State any // the decoders' own; nil at first
+}
+
+// An Ender is a Decoder that is told when its connection has ended on the wire. More may still come: a reset can be
+// forged.
+type Ender interface {
+	Ended()
 }
 
 // Dir tells the two ends of a connection apart: 0 and 1. It says nothing about who is the master.

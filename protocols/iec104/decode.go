@@ -20,6 +20,10 @@ type decoder struct {
 
 	ownBroadcast bool // the station itself uses the broadcast address as its own
 
+	kin   *protocols.Kin // of the connections between the two stations; nil if it has none
+	group *group         // what they share
+	ended bool           // the connection has ended, as far as the transport tells
+
 	pendings    [32]pending
 	nextPending uint8
 
@@ -103,7 +107,11 @@ func (d *decoder) unnumbered(f protocols.Frame, b []byte, m *protocols.Message) 
 		}
 		m.From = d.side(f.Dir)
 		d.turned(f.Dir, u)
+		if u == startCon {
+			d.carries()
+		}
 	}
+	d.kindred()
 	d.pairU(f.Dir, u, m, f.At)
 }
 
@@ -117,6 +125,9 @@ func (d *decoder) numbered(f protocols.Frame, b []byte, whole bool, m *protocols
 		m.Faults |= protocols.OutOfTurn
 	}
 	d.sawI = true
+	if d.phase == unknownPhase {
+		d.carries()
+	}
 }
 
 // asdu reads what an I frame carries.

@@ -28,7 +28,11 @@ type detail struct {
 	sq        bool
 	pn        bool
 	test      bool
-	selects   bool // S/E: the command selects and does not execute
+	selects   bool   // S/E: the command selects and does not execute
+	active    bool   // with kin: the connection is the one of its group that transfers data
+	switched  bool   // data transfer goes over to this connection from another of its group
+	both      bool   // with switched: and the other was not stopped
+	kin       uint32 // of a U frame: open connections of the redundancy group, if there are several
 	file      file
 	security  []byte
 }
@@ -95,6 +99,22 @@ var fields = []protocols.Field{
 	{Name: "u", Doc: "unnumbered function", Text: func(m *protocols.Message) (string, bool) {
 		d := detailOf(m)
 		return uNames[d.u], d.format == formatU
+	}},
+	{Name: "connections", Doc: "of a U frame: open connections between the two stations, if there are several: a redundancy group", Int: func(m *protocols.Message) (int64, bool) {
+		d := detailOf(m)
+		return int64(d.kin), d.kin > 0
+	}},
+	{Name: "active", Doc: "of a U frame in a redundancy group: this connection is the one that transfers data", Bool: func(m *protocols.Message) (v, ok bool) {
+		d := detailOf(m)
+		return d.active, d.kin > 0
+	}},
+	{Name: "switched", Doc: "data transfer goes over to this connection from another of its redundancy group", Bool: func(m *protocols.Message) (v, ok bool) {
+		d := detailOf(m)
+		return true, d.switched
+	}},
+	{Name: "both_started", Doc: "with switched: the other connection was not stopped, and transfers data too", Bool: func(m *protocols.Message) (v, ok bool) {
+		d := detailOf(m)
+		return true, d.both
 	}},
 	number("type", "type id", hasType, func(d *detail) int64 { return int64(d.typ) }),
 	number("cot", "cause of transmission", hasCause, func(d *detail) int64 { return int64(d.cause) }),

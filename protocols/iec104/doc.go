@@ -33,7 +33,7 @@ var Protocol = &protocols.Protocol{
 // New makes the decoder of one connection. The hint's server is taken for the controlled station until the messages
 // say otherwise. Where the connection's beginning was seen, its first I frame must have number 0 and follow a STARTDT.
 func New(h protocols.Hint) protocols.Decoder {
-	d := &decoder{k: defaultK, t1: defaultT1}
+	d := &decoder{k: defaultK, t1: defaultT1, kin: h.Kin, group: groupOf(h.Kin)}
 	if h.Known {
 		d.lean(h.Server.Other(), hintWeight)
 	}

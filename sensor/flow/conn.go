@@ -46,6 +46,8 @@ type Conn struct {
 	state   state
 	dec     protocols.Decoder
 	half    [2]half
+	kin     *kin // of a TCP connection that is decoded
+	parted  bool // it counts among its kin no more
 	probe   *probe
 	tries   uint32 // segments or datagrams that came while the protocol was unknown
 	edges   uint8  // bit per Edge that was told

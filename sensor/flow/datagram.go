@@ -59,7 +59,7 @@ func (t *Table) guessDatagram(c *Conn, b []byte) *protocols.Protocol {
 	}
 	for _, p := range t.config.Protocols {
 		if p != c.Proto && p.Probe != nil && p.New != nil && p.Probe(b, true) == protocols.Yes {
-			c.adopt(p, false)
+			t.adopt(c, p, false)
 			return p
 		}
 	}

@@ -58,6 +58,7 @@ type Table struct {
 
 	conns4 map[key4]*Conn
 	conns6 map[key6]*Conn
+	kins   map[kinKey]*kin
 	recent *Conn // of the last packet
 	lists  lists
 	holes  *Conn // connections with a hole, oldest first
@@ -78,7 +79,7 @@ type Table struct {
 // New makes an empty Table. h hears what it finds.
 func New(config Config, h Handler) *Table {
 	config.fill()
-	t := &Table{config: config, handler: h, conns4: map[key4]*Conn{}, conns6: map[key6]*Conn{}}
+	t := &Table{config: config, handler: h, conns4: map[key4]*Conn{}, conns6: map[key6]*Conn{}, kins: map[kinKey]*kin{}}
 	t.cover.Protocols = map[string]Counters{}
 	for i, p := range config.Protocols {
 		for _, port := range p.TCP {

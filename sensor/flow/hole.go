@@ -130,6 +130,7 @@ func (t *Table) finish(c *Conn) {
 // free gives back all memory of c.
 func (t *Table) free(c *Conn) {
 	t.forget(c)
+	t.leave(c)
 	if c.hole.in {
 		t.unwait(c)
 	}

@@ -147,7 +147,7 @@ func (t *Table) become(c *Conn, p *protocols.Protocol) {
 		h := &c.half[i]
 		h.tail, h.run = h.tail[:0], 0
 	}
-	c.adopt(p, c.half[0].hasISN && c.half[1].hasISN)
+	t.adopt(c, p, c.half[0].hasISN && c.half[1].hasISN)
 	c.probe = nil
 	for i := range pr.chunks {
 		k := &pr.chunks[i]

@@ -187,7 +187,7 @@ func (t *Table) make(v *view, swapped bool) *Conn {
 		c.swapped = !swapped
 	}
 	if proto != nil {
-		c.adopt(proto, v.proto == protoTCP && v.info.Flags&(SYN|ACK|RST) == SYN)
+		t.adopt(c, proto, v.proto == protoTCP && v.info.Flags&(SYN|ACK|RST) == SYN)
 	}
 	t.lists.strays.push(c)
 	return c
@@ -227,12 +227,13 @@ func (t *Table) guess(v *view) (proto *protocols.Protocol, server protocols.Dir,
 }
 
 // adopt makes p's decoder the one of c. start says that c was seen from its first packet.
-func (c *Conn) adopt(p *protocols.Protocol, start bool) {
+func (t *Table) adopt(c *Conn, p *protocols.Protocol, start bool) {
 	if p.New == nil {
 		return
 	}
+	t.leave(c)
 	c.Proto, c.state = p, decoding
-	c.dec = p.New(protocols.Hint{Server: c.Server, Known: c.ServerKnown, Start: start, Datagram: c.Transport == UDP})
+	c.dec = p.New(protocols.Hint{Server: c.Server, Known: c.ServerKnown, Start: start, Datagram: c.Transport == UDP, Kin: t.join(c)})
 }
 
 // promote moves c from the strays to the connections that a flood must not push out.

@@ -95,5 +95,8 @@ func (t *Table) edge(c *Conn, e Edge, dir protocols.Dir, p *PacketInfo) {
 		return
 	}
 	c.edges |= 1 << e
+	if e >= Refused {
+		t.part(c)
+	}
 	t.handler.Edge(c, e, dir, p)
 }
