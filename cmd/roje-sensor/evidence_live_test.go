@@ -142,6 +142,26 @@ func fat(t *testing.T, from, to string) {
 	}
 }
 
+// asked is the body of an answer, which must be 200.
+func asked(t *testing.T, user, password, address string) []byte {
+	t.Helper()
+	ask, err := http.NewRequest(http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask.SetBasicAuth(user, password)
+	resp, err := http.DefaultClient.Do(ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %s, %v", address, resp.Status, err)
+	}
+	return body
+}
+
 // TestEvidenceToCollector runs a sensor and a collector as processes: an alert is delivered, its evidence is asked for,
 // the line is cut in the middle of it and the sensor killed, and what comes after that completes it: the collector gives
 // out the sensor's own file, which Wireshark's tools read, and refuses it to who may not have it.
@@ -327,6 +347,37 @@ func TestEvidenceToCollector(t *testing.T) {
 	acts, err := db.Acts(t.Context(), scope, a.ID, 9)
 	if err != nil || len(acts) != 2 || acts[1].Detail != "asked for" || !strings.HasPrefix(acts[0].Detail, "came") {
 		t.Errorf("acts %+v, %v", acts, err)
+	}
+
+	// The day's statement is checked without a network, and is at the collector too.
+	days, err := filepath.Glob(at("state/coverage/*.json"))
+	if err != nil || len(days) == 0 {
+		t.Fatalf("no statement: %v", err)
+	}
+	for _, day := range days {
+		if said := do(program, "coverage", "verify", day); !strings.Contains(said, "is as it was signed") || !strings.Contains(said, "bytes seen = ") {
+			t.Error(said)
+		}
+		text, err := os.ReadFile(day)
+		if err != nil {
+			t.Fatal(err)
+		}
+		write("false.json", "%s", bytes.Replace(text, []byte(`"form":1`), []byte(`"form": 1,"note":1`), 1))
+		if out, err := exec.Command(program, "coverage", "verify", at("false.json")).CombinedOutput(); err == nil || !strings.Contains(string(out), "not as it was signed") {
+			t.Errorf("a changed statement: %s, %v", out, err)
+		}
+	}
+	var list struct {
+		Statements []struct {
+			ID    string
+			Valid bool
+		}
+	}
+	if err := json.Unmarshal(asked(t, "ana", password, "http://"+served.Console+"/api/v1/coverage"), &list); err != nil || len(list.Statements) == 0 || !list.Statements[0].Valid {
+		t.Errorf("statements at the collector: %+v, %v", list, err)
+	} else {
+		write("got.json", "%s", asked(t, "ana", password, "http://"+served.Console+"/api/v1/coverage/"+list.Statements[0].ID))
+		do(program, "coverage", "verify", at("got.json"))
 	}
 
 	// Over a link with no way back nobody can ask: it is sent if the configuration says so, behind all else.
