@@ -29,6 +29,7 @@ type Config struct {
 	Retire    int                  // milliseconds after which the kernel hands over a block that is not full: 64
 	Idle      int                  // milliseconds without a frame after which Next returns capture.ErrIdle: 250
 	Fanout    uint16               // rings with the same number share the interface's frames by flow; 0 is alone
+	Spread    *filter.Spread       // how they share them; nil is by the kernel's hash, with all that is not IP on one ring
 	KeepOpen  bool                 // keep the socket's descriptor; to compare with, in tests
 }
 
@@ -131,7 +132,18 @@ func (r *Ring) set(index int) error {
 			if r.cfg.Fanout == 0 {
 				return nil
 			}
-			return unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT, int(r.cfg.Fanout)|unix.PACKET_FANOUT_HASH<<16)
+			if r.cfg.Spread == nil {
+				return unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT, int(r.cfg.Fanout)|unix.PACKET_FANOUT_HASH<<16)
+			}
+			return errors.Join(
+				unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT, int(r.cfg.Fanout)|unix.PACKET_FANOUT_EBPF<<16),
+				unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_FANOUT_DATA, r.cfg.Spread.Program().FD()))
+		}},
+		{"lock the filter", func() error {
+			if r.cfg.Filter == nil && len(r.cfg.Classic) == 0 {
+				return nil
+			}
+			return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_LOCK_FILTER, 1)
 		}},
 		{"wait on it", r.poll},
 	}
@@ -143,28 +155,22 @@ func (r *Ring) set(index int) error {
 	return nil
 }
 
-// attach gives the socket its filter for good.
+// attach gives the socket its filter.
 func (r *Ring) attach(index int) error {
 	switch {
 	case r.cfg.Filter != nil:
 		if err := r.cfg.Filter.Watch(index); err != nil {
 			return err
 		}
-		if err := unix.SetsockoptInt(r.socket, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, r.cfg.Filter.Program().FD()); err != nil {
-			return err
-		}
+		return unix.SetsockoptInt(r.socket, unix.SOL_SOCKET, unix.SO_ATTACH_BPF, r.cfg.Filter.Program().FD())
 	case len(r.cfg.Classic) > 0:
 		program := make([]unix.SockFilter, len(r.cfg.Classic))
 		for i, in := range r.cfg.Classic {
 			program[i] = unix.SockFilter{Code: in.Op, Jt: in.Jt, Jf: in.Jf, K: in.K}
 		}
-		if err := unix.SetsockoptSockFprog(r.socket, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]}); err != nil {
-			return err
-		}
-	default:
-		return nil
+		return unix.SetsockoptSockFprog(r.socket, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: uint16(len(program)), Filter: &program[0]})
 	}
-	return unix.SetsockoptInt(r.socket, unix.SOL_SOCKET, unix.SO_LOCK_FILTER, 1)
+	return nil
 }
 
 // poll is edge-triggered: the error that a socket has after its interface went down can be cleared on its descriptor

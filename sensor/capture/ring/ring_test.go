@@ -80,6 +80,12 @@ var last = ether(0x88b8, append([]byte("the last frame of a step"), make([]byte,
 func settle(t *testing.T, r *Ring, send func(frame []byte), take func(*capture.Packet)) {
 	t.Helper()
 	send(last)
+	until(t, r, last, take)
+}
+
+// until reads until the frame arrives, and hands all packets before it to take.
+func until(t *testing.T, r *Ring, end []byte, take func(*capture.Packet)) {
+	t.Helper()
 	var p capture.Packet
 	for deadline := time.Now().Add(time.Minute); ; {
 		switch err := r.Next(&p); {
@@ -89,7 +95,7 @@ func settle(t *testing.T, r *Ring, send func(frame []byte), take func(*capture.P
 			}
 		case err != nil:
 			t.Fatalf("Next: %v", err)
-		case bytes.Equal(p.Data, last):
+		case bytes.Equal(p.Data, end):
 			return
 		default:
 			take(&p)
