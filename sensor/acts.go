@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/sensor/enrol"
 	"github.com/roje-ot/roje/sensor/evidence"
@@ -24,7 +23,7 @@ func (d *daemon) openLedger() (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.acts = ledger.New(ledger.Config{Tell: func(e *rules.Event) { d.judge.Judge(e) }}, func(r *ledger.Record) {
+	d.acts = ledger.New(ledger.Config{Tell: d.decide}, func(r *ledger.Record) {
 		if err := store.Keep(r); err != nil {
 			d.log.Error("action is not kept", "err", err)
 		}

@@ -69,6 +69,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 		r.collect(out)
 	}
 	m.d.rules.collect(out)
+	m.d.collectEvents(out)
 	out <- prometheus.MustNewConstMetric(build, prometheus.GaugeValue, 1, m.d.version, m.d.cfg.Phase, m.d.passive.level())
 }
 
@@ -111,7 +112,7 @@ func (d *daemon) reportHealth() {
 		At: time.Now().UTC(), Version: d.version, UptimeS: int64(time.Since(d.began).Seconds()), Phase: d.cfg.Phase,
 		Alerts: d.box.raised.Load(), Lost: stats.Lost, SpoolBytes: stats.Bytes, Spooled: stats.Records(), Passive: d.passive.level(),
 	}
-	h.Rules = d.rules.health()
+	h.Rules, h.Events = d.rules.health(), d.eventHealth()
 	if d.sent != nil {
 		h.Sent = d.sent()
 	}

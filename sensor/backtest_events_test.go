@@ -27,7 +27,7 @@ func keep(t *testing.T, o Replaying, set []*lang.Rule, also func(*rules.Event)) 
 	}
 	o.Warn, o.set = io.Discard, set
 	o.Alerts = filepath.Join(t.TempDir(), "alerts")
-	o.seen = func(e *rules.Event) {
+	o.kept = func(e *rules.Event) {
 		also(e)
 		store.Take(e)
 	}

@@ -31,6 +31,9 @@ type Config struct {
 	Enrolment   string           `yaml:"enrolment"`  // folder that `roje-sensor enrol` made; default STATE/enrolment. Without one, alerts stay in the spool
 	SpoolBytes  int64            `yaml:"spool_bytes"`
 	LedgerBytes int64            `yaml:"ledger_bytes"`          // what the record of control actions may take on disk; default 256 MiB
+	Events      string           `yaml:"events"`                // folder for what was judged, to try changed rules on; default STATE/events. off: none is kept
+	EventsBytes int64            `yaml:"events_bytes"`          // what it may take on disk; default 512 MiB
+	EventsDays  int              `yaml:"events_days"`           // after which it is dropped; default 30
 	Evidence    string           `yaml:"evidence"`              // folder for the frames that alerts stand on; empty: none are kept
 	Sending     evidence.Sending `yaml:"evidence_to_collector"` // which of it is sent to the collector, and how much a day
 	Coverage    coverage.Config  `yaml:"coverage"`              // after how long blindness is said
@@ -78,6 +81,15 @@ func (c *Config) setDefaults() {
 	if c.Enrolment == "" {
 		c.Enrolment = filepath.Join(c.State, "enrolment")
 	}
+	if c.Events == "" {
+		c.Events = filepath.Join(c.State, "events")
+	}
+	if c.EventsBytes == 0 {
+		c.EventsBytes = defaultEventsBytes
+	}
+	if c.EventsDays == 0 {
+		c.EventsDays = defaultEventsDays
+	}
 	if c.LedgerBytes == 0 {
 		c.LedgerBytes = ledger.Budget
 	}
@@ -104,6 +116,12 @@ func (c *Config) Check() error {
 	}
 	if c.LedgerBytes < 1<<20 {
 		bad("ledger_bytes is %d; the least is 1048576", c.LedgerBytes)
+	}
+	if c.EventsBytes < 1<<20 {
+		bad("events_bytes is %d; the least is 1048576; to keep none, say events: off", c.EventsBytes)
+	}
+	if c.EventsDays < 1 || c.EventsDays > 3650 {
+		bad("events_days is %d; it is 1 to 3650; to keep none, say events: off", c.EventsDays)
 	}
 	if c.SpoolBytes < 1<<20 {
 		bad("spool_bytes is %d; the least is 1048576", c.SpoolBytes)

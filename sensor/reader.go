@@ -38,7 +38,7 @@ func (d *daemon) newReader(name, tier string, source capture.Source) *reader {
 	r.pipeline = &Pipeline{Events: &Lines{},
 		Know:   d.know,
 		Record: func(e *rules.Event) { d.acts.Take(e); d.desk.Event(e) },
-		Judge:  func(e *rules.Event) { d.judge.Judge(e) },
+		Judge:  d.decide,
 		Over:   func(conn uint64, ended, unseen bool) { d.acts.Closed(conn, ended, unseen) },
 		Base:   connections * uint64(len(d.readers)),
 	}

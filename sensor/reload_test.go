@@ -44,7 +44,7 @@ func standing(t *testing.T, cfg Config, log *slog.Logger) *daemon {
 	cfg.setDefaults()
 	d := &daemon{cfg: cfg, log: log, version: "test", began: time.Now()}
 	d.metrics = &metrics{d: d}
-	for _, open := range []func() (func() error, error){d.openBaseline, d.openAssets, d.openSpool, d.openLedger, d.openEvidence, d.openRules, d.openSources, d.openReload} {
+	for _, open := range d.parts() {
 		closing, err := open()
 		if closing != nil {
 			t.Cleanup(func() {

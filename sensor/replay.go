@@ -36,6 +36,7 @@ type Replaying struct {
 	Warn                                     io.Writer        // for what does not stop the replay
 
 	seen func(*rules.Event) // hears of every event; may be nil
+	kept func(*rules.Event) // has every event before the rules do, the ledger's too; may be nil
 	set  []*lang.Rule       // in place of the shipped pack and Rules; nil for those
 }
 
@@ -83,14 +84,18 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 		}
 	}
 	judge := engine.New(set, engine.Options{Sensor: "replay", Emit: func(a *rules.Alert) { desk.Alert(a); findings.take(a) }})
-	acts := ledger.New(ledger.Config{Tell: judge.Judge}, func(record *ledger.Record) { out.ledger.Write(record) })
+	decide := judge.Judge
+	if r.kept != nil {
+		decide = func(e *rules.Event) { r.kept(e); judge.Judge(e) }
+	}
+	acts := ledger.New(ledger.Config{Tell: decide}, func(record *ledger.Record) { out.ledger.Write(record) })
 	pipeline := &Pipeline{Know: func(e *rules.Event) {
 		base.Judge(e)
 		assets.Take(e)
 		if r.seen != nil {
 			r.seen(e)
 		}
-	}, Record: func(e *rules.Event) { acts.Take(e); desk.Event(e) }, Judge: judge.Judge, Events: out.events,
+	}, Record: func(e *rules.Event) { acts.Take(e); desk.Event(e) }, Judge: decide, Events: out.events,
 		Closed: func(c *flow.Conn) { out.coverage.Append(c.AppendJSON) }}
 
 	pipeline.Over = acts.Closed

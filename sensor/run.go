@@ -17,6 +17,7 @@ import (
 	"github.com/roje-ot/roje/sensor/asset"
 	"github.com/roje-ot/roje/sensor/baseline"
 	"github.com/roje-ot/roje/sensor/enrol"
+	"github.com/roje-ot/roje/sensor/events"
 	"github.com/roje-ot/roje/sensor/evidence"
 	"github.com/roje-ot/roje/sensor/ledger"
 	"github.com/roje-ot/roje/sensor/oneway"
@@ -56,6 +57,7 @@ type daemon struct {
 	passive  *passivity
 	metrics  *metrics
 	rules    inForce
+	past     *events.Store // nil where no events are kept
 }
 
 // A shipper takes what is in the spool to the collector until ctx ends.
@@ -68,7 +70,7 @@ type shipper interface {
 func Run(ctx context.Context, cfg Config, version string, log *slog.Logger) (err error) {
 	d := &daemon{cfg: cfg, log: log, version: version, began: time.Now()}
 	d.metrics = &metrics{d: d}
-	for _, open := range []func() (func() error, error){d.openBaseline, d.openAssets, d.openSpool, d.openLedger, d.openEvidence, d.openRules, d.openCoverage, d.openSources, d.openReload, d.openAdmin} {
+	for _, open := range d.parts() {
 		closing, err := open()
 		if closing != nil {
 			defer func() { err = errors.Join(err, closing()) }()
@@ -79,6 +81,11 @@ func Run(ctx context.Context, cfg Config, version string, log *slog.Logger) (err
 	}
 	d.announce()
 	return d.serve(ctx)
+}
+
+// parts are what a daemon opens, in this order; each returns what closes it again, or nil.
+func (d *daemon) parts() []func() (func() error, error) {
+	return []func() (func() error, error){d.openBaseline, d.openAssets, d.openSpool, d.openLedger, d.openEvidence, d.openEvents, d.openRules, d.openCoverage, d.openSources, d.openReload, d.openAdmin}
 }
 
 func (d *daemon) openBaseline() (func() error, error) {
@@ -224,6 +231,7 @@ func (d *daemon) settle() {
 	d.mu.Lock()
 	d.acts.Flush()
 	d.judge.Flush()
+	d.past.Flush()
 	err := errors.Join(d.base.Flush(), d.desk.Flush())
 	d.mu.Unlock()
 	d.takeStock(time.Now())
@@ -264,6 +272,7 @@ func (d *daemon) tick(ctx context.Context) {
 		case <-save.C:
 			d.mu.Lock()
 			write := d.base.Snapshot()
+			d.past.Flush()
 			d.mu.Unlock()
 			if err := write(); err != nil {
 				d.log.Error("baseline is not saved", "err", err)

@@ -12,3 +12,11 @@ type RuleHealth struct {
 	Expired     int               `json:"expired,omitempty"`      // exceptions of the site that are over
 	Suppressed  map[string]uint64 `json:"suppressed,omitempty"`   // by rule: how often an exception of the site kept it from firing
 }
+
+// EventHealth is what a sensor keeps of what it judged, to try changed rules on.
+type EventHealth struct {
+	Kept     uint64  `json:"kept"`      // events since it started
+	Dropped  uint64  `json:"dropped"`   // not kept, since it started; they were judged all the same
+	Bytes    int64   `json:"bytes"`     // on disk
+	DaysBack float64 `json:"days_back"` // how old the oldest is
+}

@@ -157,6 +157,14 @@ func (c *cursor) facts(names []string) (f rules.Facts) {
 	return f
 }
 
+func (c *cursor) act(names []string) *rules.Act {
+	a := &rules.Act{}
+	c.fields(reflect.ValueOf(a).Elem(), names)
+	a.Ended = min(a.Ended, rules.Ending(len(rules.EndingNames())-1))
+	a.Effect = min(a.Effect, rules.Effect(len(rules.EffectNames())-1))
+	return a
+}
+
 func (c *cursor) static() (s pointStatic) {
 	s.kind, s.has = protocols.Kind(min(c.u8(), byte(protocols.Counter))), protocols.Has(c.u8())
 	s.control, s.status, s.count = c.u8(), c.u8(), c.u8()

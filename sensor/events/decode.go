@@ -126,7 +126,7 @@ func known(c *cursor, have int) (n int, fresh bool) {
 func (d *decoder) next(c *cursor) (ok bool) {
 	e := &d.event
 	what := c.u8()
-	*e = rules.Event{What: rules.What(what &^ hasMessage)}
+	*e = rules.Event{What: rules.What(what & kindMask)}
 	unknown := int(e.What) >= len(rules.WhatNames()) // a kind of event of a later version
 	d.at += c.int()
 	d.frame += uint64(c.int())
@@ -146,6 +146,9 @@ func (d *decoder) next(c *cursor) (ok bool) {
 		return false
 	}
 	e.Facts = d.facts[n]
+	if what&hasAct != 0 {
+		e.Act = c.act(d.names.Act)
+	}
 	if what&hasMessage == 0 {
 		return !unknown
 	}

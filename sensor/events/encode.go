@@ -2,14 +2,19 @@ package events
 
 import (
 	"encoding/binary"
+	"reflect"
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/rules/lang"
 )
 
-// hasMessage marks, beside the kind of event, that it has one.
-const hasMessage = 0x80
+// What an event has beside its kind.
+const (
+	hasMessage = 0x80
+	hasAct     = 0x40
+	kindMask   = 0x3f
+)
 
 const (
 	maxKnown  = 1 << 14 // entries of one dictionary, after which it begins anew with the next block
@@ -122,6 +127,9 @@ func (c *encoder) append(dst []byte, e *rules.Event) []byte {
 	if e.Msg != nil {
 		what |= hasMessage
 	}
+	if e.Act != nil {
+		what |= hasAct
+	}
 	dst = appendInt(append(dst, what), e.At-c.at)
 	dst = appendInt(dst, int64(e.Frame-c.frame))
 	c.at, c.frame = e.At, e.Frame
@@ -132,6 +140,9 @@ func (c *encoder) append(dst []byte, e *rules.Event) []byte {
 	n, fresh = c.facts.number(e.Facts, c.block)
 	if dst = binary.AppendUvarint(dst, uint64(n)); fresh {
 		dst = appendFacts(dst, &e.Facts)
+	}
+	if e.Act != nil {
+		dst = appendFields(dst, reflect.ValueOf(e.Act).Elem())
 	}
 	if e.Msg == nil {
 		return dst

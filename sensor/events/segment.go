@@ -38,10 +38,11 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type head struct {
 	Protocols map[string][]string `json:"protocols"` // names of the fields of each protocol's object, in the order of rows
 	Facts     []string            `json:"facts"`     // and of what the baseline knows, with their kinds
+	Act       []string            `json:"act"`       // and of a control action that is over
 }
 
 func headOf(protos []*protocols.Protocol) head {
-	h := head{Protocols: map[string][]string{}, Facts: fieldsOf(reflect.TypeFor[rules.Facts]())}
+	h := head{Protocols: map[string][]string{}, Facts: fieldsOf(reflect.TypeFor[rules.Facts]()), Act: fieldsOf(reflect.TypeFor[rules.Act]())}
 	for _, p := range protos {
 		names := []string{}
 		for i := range p.Field {

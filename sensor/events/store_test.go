@@ -30,7 +30,12 @@ func plain(i int) *rules.Event {
 		Client: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i % 5)}), 40000), Server: netip.MustParseAddrPort("[2001:db8::7]:502"),
 		ClientMAC: rules.MAC{2, 0, 0, 0, 0, byte(i % 5)}, VLANs: [2]uint16{7}, NVLAN: 1, Conn: uint64(i%5 + 1)}}
 	e.Facts = rules.Facts{Phase: rules.Enforce, Masters: 2, Low: -1.5, High: 7, Ranged: true, Days: 3.25, Held: i%5 == 0}
+	if i%37 == 36 {
+		e.What = rules.Action
+		e.Act = &rules.Act{Record: "r", Ended: rules.EndTimeout, Selects: true, Latency: -5, Frames: []uint64{1, 1 << 40}, Actions: 3}
+	}
 	if i%31 == 30 {
+		e.Act = nil
 		e.What, e.Flow.Outcome = rules.Connection, rules.Refused
 		return e
 	}
@@ -464,9 +469,11 @@ func TestFields(t *testing.T) {
 			t.Errorf("an event has a new field: %s", name)
 		}
 	}
-	for _, f := range fieldsOf(reflect.TypeFor[rules.Facts]()) {
-		if strings.HasSuffix(f, ":") {
-			t.Errorf("what the baseline knows has a field of a kind that is not stored: %s", f)
+	for _, of := range []reflect.Type{reflect.TypeFor[rules.Facts](), reflect.TypeFor[rules.Act]()} {
+		for _, f := range fieldsOf(of) {
+			if strings.HasSuffix(f, ":") {
+				t.Errorf("%v has a field of a kind that is not stored: %s", of, f)
+			}
 		}
 	}
 	for _, p := range catalog.All {
