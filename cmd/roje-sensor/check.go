@@ -35,9 +35,9 @@ func check() *cobra.Command {
 func rulesCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "rules", Short: "Work with detection rules", Args: needs(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("name a command: test, check, list, backtest, pack")}
+			return usageError{errors.New("name a command: test, check, list, backtest, pack, import")}
 		}}
-	cmd.AddCommand(backtest(), rulesCheck(), rulesList(), rulesPack())
+	cmd.AddCommand(backtest(), rulesCheck(), rulesList(), rulesPack(), rulesImport())
 	cmd.AddCommand(&cobra.Command{
 		Use: "test [DIR]", Short: "Run the tests embedded in the shipped rules, or in those of DIR as well", Args: needs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

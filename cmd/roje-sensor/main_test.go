@@ -72,6 +72,8 @@ func TestCommands(t *testing.T) {
 		{"unknown config key", "check --config " + write(t, "c.yaml", "interface: [eth0]\n"), 1, "", `did you mean "interfaces"?`},
 		{"two faults at once", "check --config " + write(t, "c.yaml", "phase: lern\nadmin: 0.0.0.0:1\ninterfaces: [eth0]\n"), 1, "", "loopback"},
 		{"nothing to watch", "check --config " + write(t, "c.yaml", "phase: learn\n"), 1, "", "nothing to watch"},
+		{"too few bytes for events", "check --config " + write(t, "c.yaml", "events_bytes: 5\nevents_days: 9999\ninterfaces: [eth0]\n"), 1, "", "the least is 1048576; to keep none, say events: off"},
+		{"too many days of events", "check --config " + write(t, "c.yaml", "events_days: 9999\ninterfaces: [eth0]\n"), 1, "", "it is 1 to 3650"},
 		{"good config", "check --config " + write(t, "c.yaml", "interfaces: [eth0]\n"), 0, "is good", ""},
 		{"no such interface", "run --config " + write(t, "c.yaml", "interfaces: [nosuch0]\nstate: "+t.TempDir()+"\n"), 1, "", "nosuch0"},
 		{"taken port", "run --config " + write(t, "c.yaml", "replay: {files: ["+good+"]}\nstate: "+t.TempDir()+"\nadmin: "+taken.Addr().String()+"\n"), 1, "", "address already in use"},

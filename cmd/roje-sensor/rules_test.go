@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/roje-ot/roje/testdata/need"
 )
 
 const oneRule = `
@@ -97,5 +99,33 @@ func TestRulesCommands(t *testing.T) {
 		{"rules check --rules " + dir + " --key " + public, 1, "asks for a signed pack"},
 		{"rules check --rules " + dir + " --site " + word, 0, "1 are off"},
 		{"rules list --rules " + dir, 0, "X01-mine "},
+	})
+}
+
+// TestRulesImport takes over rules of another program, and tries them on a capture and on the events that a sensor kept.
+func TestRulesImport(t *testing.T) {
+	theirs := write(t, "my.rules", "alert dnp3 any any -> $PLC 20000 (msg:\"cold restart\"; dnp3_func: cold_restart; sid:7;)\n"+
+		"alert dnp3 any any -> any any (msg:\"bytes\"; dnp3_data; content:\"x\"; sid:8;)\n"+
+		"alert dnp3 any any -> any any (msg:\"object\"; dnp3_obj:12,1; sid:9;)\n")
+	out := filepath.Join(t.TempDir(), "mine.yaml")
+	capture := filepath.Join(need.Root(t), "testdata", "act-dnp3-cold-restart.pcap")
+	state := t.TempDir()
+	config := write(t, "c.yaml", "replay: {files: ["+capture+"]}\nstate: "+state+"\n")
+	hold(t, []said{
+		{"rules import " + theirs, 2, "--out FILE"},
+		{"rules import --var PLC --out " + out + " " + theirs, 2, "write NAME=VALUE"},
+		{"rules import --out " + out + " nosuch", 1, "nosuch"},
+		{"rules import --var $PLC=10.0.0.0/8 --out " + out + " " + theirs, 0, "not taken over: line 2, sid 8: dnp3_data looks into the bytes"},
+		{"rules import --var PLC=10.0.0.0/8 --out " + out + " " + theirs, 1, "is not written over"},
+		{"rules import --out " + out + "2 " + write(t, "none.rules", "alert tcp any any -> any any (msg:\"x\"; sid:1;)"), 1, "none of 1 rules could be taken over"},
+		{"rules test " + filepath.Dir(out), 0, "all pass"},
+		{"rules backtest " + capture, 2, "--rules"},
+		{"rules backtest --rules " + out, 2, "--events DIR or captures"},
+		{"rules backtest --rules " + out + " --phase lern " + capture, 2, "did you mean"},
+		{"rules backtest --rules " + out + " --phase off --capture " + capture, 0, "S7-cold-restart: 1 alerts"},
+		{"rules backtest --rules " + out + " --events " + state + "/events", 1, "no such file"},
+		{"run --config " + config, 0, ""},
+		{"rules backtest --rules " + out + " --events " + state + "/events", 0, "S7-cold-restart: 1 alerts"},
+		{"rules backtest --rules " + out + " --events " + state + "/events", 0, "stored events in 1 segments"},
 	})
 }
