@@ -20,9 +20,10 @@ type decoder struct {
 
 	ownBroadcast bool // the station itself uses the broadcast address as its own
 
-	kin   *protocols.Kin // of the connections between the two stations; nil if it has none
-	group *group         // what they share
-	ended bool           // the connection has ended, as far as the transport tells
+	kin     *protocols.Kin // of the connections between the two stations; nil if it has none
+	group   *group         // what they share
+	standby bool           // it spoke while another of the group was the active one
+	ended   bool           // the connection has ended, as far as the transport tells
 
 	pendings    [32]pending
 	nextPending uint8

@@ -28,7 +28,7 @@ func (d *decoder) carries() {
 	if g == nil || g.active == d {
 		return
 	}
-	if before := g.active; before != nil && d.phase == started {
+	if before := g.active; before != nil && d.phase == started && (d.standby || !before.ended) { // else it was opened anew
 		d.det.switched = true
 		d.det.both = before.phase == started && !before.ended
 	}
@@ -40,7 +40,13 @@ func (d *decoder) Ended() { d.ended = true }
 
 // kindred notes, for a U frame, what the group looks like.
 func (d *decoder) kindred() {
-	if d.group == nil || d.kin.Conns < 2 {
+	if d.group == nil {
+		return
+	}
+	if a := d.group.active; a != nil && a != d && !a.ended {
+		d.standby = true
+	}
+	if d.kin.Conns < 2 {
 		return
 	}
 	d.det.kin = uint32(d.kin.Conns)

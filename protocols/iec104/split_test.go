@@ -38,17 +38,23 @@ func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
 // said feeds b to dec in segments that end at the cuts and returns each message's text and the octets skipped.
 func said(dec protocols.Decoder, dir protocols.Dir, b []byte, cuts ...int) (texts []string, skipped int) {
-	c := conn{dec: dec, see: nil}
-	c.see = func(m *protocols.Message) { texts = append(texts, string(m.AppendText(nil))) }
-	var buf []byte
+	var m protocols.Message
+	var held []byte
 	from := 0
 	for _, to := range append(cuts, len(b)) {
-		buf = append(buf, b[from:to]...)
-		rest := c.drain(dir, buf, at, to == len(b))
-		buf = append(buf[:0:0], rest...)
+		held = append(held, b[from:to]...)
+		for more := true; more; {
+			skip, n := dec.Split(dir, held, to == len(b))
+			skipped += skip
+			frame := held[skip : skip+n]
+			if more = n > 0; more && dec.Decode(protocols.Frame{Dir: dir, At: at, Bytes: frame}, &m) {
+				texts = append(texts, string(m.AppendText(nil)))
+			}
+			held = held[skip+n:]
+		}
 		from = to
 	}
-	return texts, c.skipped
+	return texts, skipped
 }
 
 func TestSplitFindsTheChain(t *testing.T) {

@@ -60,8 +60,10 @@ func TestRedundancyGroup(t *testing.T) {
 				"2: STARTDT act of 2", "2: STARTDT con of 2 active switched", "2: C_SC_NA_1"}},
 		{"switched without a stop", append(begin(a), begin(b)...),
 			[]string{"1: STARTDT act", "1: STARTDT con", "1: C_SC_NA_1", "2: STARTDT act of 2", "2: STARTDT con of 2 active switched both_started", "2: C_SC_NA_1"}},
-		{"switched after a reset", append(append(begin(a), step{a, testAct, flow.RST}), begin(b)...),
-			[]string{"1: STARTDT act", "1: STARTDT con", "1: C_SC_NA_1", "2: STARTDT act", "2: STARTDT con switched", "2: C_SC_NA_1"}},
+		{"switched after a reset", append(append(begin(a), step{b, testAct, 0}, step{a, testAct, flow.RST}), begin(b)...),
+			[]string{"1: STARTDT act", "1: STARTDT con", "1: C_SC_NA_1", "2: TESTFR act of 2", "2: STARTDT act", "2: STARTDT con switched", "2: C_SC_NA_1"}},
+		{"opened anew", append(append(begin(a), step{a, testAct, flow.RST}), begin(b)...),
+			[]string{"1: STARTDT act", "1: STARTDT con", "1: C_SC_NA_1", "2: STARTDT act", "2: STARTDT con", "2: C_SC_NA_1"}},
 		{"another master is another group", append(begin(a), begin(c)...),
 			[]string{"1: STARTDT act", "1: STARTDT con", "1: C_SC_NA_1", "2: STARTDT act", "2: STARTDT con", "2: C_SC_NA_1"}},
 	} {
