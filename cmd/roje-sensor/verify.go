@@ -21,7 +21,10 @@ func verifyPassive() *cobra.Command {
 of its own, and print what arrived. Exit 1 if a layer lets through what it must stop. Needs root; sends nothing on a port
 of the host.
 
-With IFACE: look at the real port, send nothing, and print the level that holds: claimed, kernel or diode.`,
+With IFACE: look at the real port, send nothing, and print the level that holds: claimed, kernel or diode.
+
+What drops at the port's egress outlives the sensor and its crash: the TCX program is pinned below /sys/fs/bpf/roje, where
+that is mounted, and the chain of nftables stays. 'roje-sensor shut --undo IFACE' takes all of it away, as root.`,
 		Args: needs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if veth == (len(args) == 1) {

@@ -56,6 +56,11 @@ func Inspect(ctx context.Context, port string, watch time.Duration) (*Inspection
 		err = errors.Join(err, s.sealed())
 	}
 	kernel = note("sensor process", err, fmt.Sprintf("%d running, without a right and without a descriptor that could send", len(sensors))) && kernel
+	kept, err := passive.Kept(port)
+	if err == nil && kept.Open != "" {
+		err = errors.New(kept.Open)
+	}
+	note("watch", err, fmt.Sprintf("%d frames were tried and dropped since it began", kept.Tried)) // no part of the level
 	silent := note("sent frames", stillSilent(ctx, port, watch), fmt.Sprintf("%d in all since the port was made, none in %s", link.Attrs().Statistics.TxPackets, watch))
 	behind, diode := passive.BehindDiode(port)
 	switch {
