@@ -12,6 +12,12 @@
 // compared with what we decoded from the bytes that the relay saw pass, in both directions: what a stack reported must
 // be among ours, and what we decoded among what it reported.
 //
+// The control ledger is held against the same stacks (TestLedger...): a thousand random transactions each, in several
+// sessions at once. What the stack says became of each of them must be what the ledger's record says; of what a sensor
+// sees that loses packets, no record may say anything else than that it does not know. The relay swallows and falsifies
+// some answers, as a bad line or somebody on it would. What a stack cannot be asked for is said by its test, and done to
+// its server by the lab's masters, where they can.
+//
 // What is known to differ, and why ours is right, stands in testdata/differences.txt.
 //
 // The stacks: pymodbus, libmodbus and goburrow for Modbus, lib60870 (c104) for IEC 104, opendnp3 (yadnp3, Apache-2.0) for

@@ -10,6 +10,8 @@
 package ledger
 
 import (
+	"encoding/binary"
+	"math/rand/v2"
 	"net/netip"
 
 	"github.com/roje-ot/roje/protocols"
@@ -50,7 +52,10 @@ const (
 type Ledger struct {
 	cfg     Config
 	emit    func(*Record)
-	open    map[key][]*action
+	open    map[uint64][]*action // by the sum of their keys
+	seed    uint64
+	follow  func(*Ledger, *rules.Event) // of proto, whose message came last
+	proto   *protocols.Protocol
 	order   []*action // by the time they were opened; closed ones are dropped lazily
 	due     map[uint64][]*action
 	losses  map[uint64]int64 // packet time of the last loss of a master's bytes, by connection
@@ -70,7 +75,7 @@ type Ledger struct {
 
 // New returns a ledger that hands each finished record to emit, which may keep it.
 func New(cfg Config, emit func(*Record)) *Ledger {
-	return &Ledger{cfg: cfg.orDefaults(), emit: emit, open: map[key][]*action{}, due: map[uint64][]*action{},
+	return &Ledger{cfg: cfg.orDefaults(), emit: emit, open: map[uint64][]*action{}, seed: rand.Uint64(), due: map[uint64][]*action{},
 		losses: map[uint64]int64{}, maps: mappings{map[pointKey]*mapping{}, map[pointKey]*shown{}}, masters: newMasters(), armed: map[pointKey]struct{}{}}
 }
 
@@ -87,6 +92,18 @@ func keyOf(e *rules.Event) key {
 	return key{e.Msg.Proto, e.Flow.Client.Addr(), e.Flow.Server.Addr(), e.Flow.Server.Port(), e.Msg.Station}
 }
 
+// sum is a number of k that differs for other keys but by chance, and that nobody who sends can choose: what a map would
+// make of it takes half of the time of a message.
+func (k *key) sum(seed uint64) uint64 {
+	h := seed
+	for _, a := range [...]netip.Addr{k.client, k.server} {
+		b := a.As16()
+		h = (h ^ binary.LittleEndian.Uint64(b[8:])) * 0x9e3779b97f4a7c15
+		h = (h>>29 ^ h ^ binary.LittleEndian.Uint64(b[:])) * 0xbf58476d1ce4e5b9
+	}
+	return h>>32 ^ h ^ uint64(k.port)<<32 ^ uint64(k.station)
+}
+
 // Take looks at one event. Events that have to do with no control action cost a comparison, or a table look-up where
 // actions are open, and allocate nothing.
 func (l *Ledger) Take(e *rules.Event) {
@@ -96,8 +113,11 @@ func (l *Ledger) Take(e *rules.Event) {
 		if l.count == 0 && !commands(e.Msg.Op) && (len(l.maps.shows) == 0 || e.Msg.Op != protocols.Report) {
 			return
 		}
-		if follow := followers[e.Msg.Proto.Name]; follow != nil {
-			follow(l, e)
+		if l.proto != e.Msg.Proto {
+			l.proto, l.follow = e.Msg.Proto, followers[e.Msg.Proto.Name]
+		}
+		if l.follow != nil {
+			l.follow(l, e)
 		}
 	case rules.Gap:
 		l.lost(e.Flow.Conn, e.Flow.ServerLost)
@@ -160,7 +180,8 @@ func (l *Ledger) begin(e *rules.Event, model Model) *action {
 	if at, ok := l.losses[a.conn]; ok && e.At-at < doubtful {
 		a.doubt = true
 	}
-	l.open[k] = append(l.open[k], a)
+	a.sum = k.sum(l.seed)
+	l.open[a.sum] = append(l.open[a.sum], a)
 	l.order = append(l.order, a)
 	l.count++
 	l.wait(a, l.cfg.Timeout)
@@ -181,9 +202,10 @@ func (l *Ledger) find(e *rules.Event, match func(*action) bool) *action {
 	if l.count == 0 {
 		return nil
 	}
-	list := l.open[keyOf(e)]
+	k := keyOf(e)
+	list := l.open[k.sum(l.seed)]
 	for i := len(list) - 1; i >= 0; i-- {
-		if match(list[i]) {
+		if list[i].key == k && match(list[i]) {
 			return list[i]
 		}
 	}
@@ -194,11 +216,11 @@ func (l *Ledger) find(e *rules.Event, match func(*action) bool) *action {
 func (l *Ledger) close(a *action, o Outcome) {
 	l.undue(a)
 	a.closed = true
-	list := without(l.open[a.key], a)
+	list := without(l.open[a.sum], a)
 	if len(list) == 0 {
-		delete(l.open, a.key)
+		delete(l.open, a.sum)
 	} else {
-		l.open[a.key] = list
+		l.open[a.sum] = list
 	}
 	l.count--
 	a.record.Outcome = o

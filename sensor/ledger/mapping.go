@@ -174,8 +174,13 @@ func (ms *mappings) expects(a *action) bool {
 		return false
 	}
 	m := ms.by[a.place(p.Kind, p.Addr)]
-	return m != nil && m.shown != nil && m.shown.followed >= relied && m.shown.hasLast && m.shown.last != *a.record.Value
+	if m == nil || !digital(m.seen[m.best()].kind) {
+		return false // a step at the end of its range goes no further
+	}
+	return m.shown != nil && m.shown.followed >= relied && m.shown.hasLast && m.shown.last != *a.record.Value
 }
+
+func digital(k protocols.Kind) bool { return k == protocols.BinaryIn || k == protocols.BinaryOut }
 
 // executed notes when the point of a was commanded.
 func (ms *mappings) executed(a *action) {
@@ -192,7 +197,7 @@ func (ms *mappings) executed(a *action) {
 // moved takes a value of what may be an indication: a is the action that it follows, or nil. A change that follows
 // nothing is told.
 func (l *Ledger) moved(e *rules.Event, p *protocols.Point, a *action) {
-	if len(l.maps.shows) == 0 || p.Kind != protocols.BinaryIn && p.Kind != protocols.BinaryOut || p.Has&protocols.HasValue == 0 {
+	if len(l.maps.shows) == 0 || !digital(p.Kind) || p.Has&protocols.HasValue == 0 {
 		return
 	}
 	s := l.maps.shows[pointKey{keyOf(e).place(), p.Kind.String(), p.Addr}]

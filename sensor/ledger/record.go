@@ -66,6 +66,7 @@ type Record struct {
 // An action is a record that is still open.
 type action struct {
 	key      key
+	sum      uint64
 	conn     uint64
 	code     uint16 // of the request that was seen last
 	seq      int64  // the protocol's own sequence or transaction number of the request that waits for an answer
