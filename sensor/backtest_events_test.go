@@ -3,12 +3,16 @@ package sensor
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/roje-ot/roje/protocols/catalog"
 	"github.com/roje-ot/roje/rules"
@@ -126,4 +130,51 @@ func TestStoredEvents(t *testing.T) {
 		t.Errorf("only %d alerts were compared", alerts)
 	}
 	t.Logf("%d events, %d alerts, %d bytes on disk", stored, alerts, bytesOnDisk)
+}
+
+// threadCPU is how long this thread has run, ns.
+func threadCPU(b *testing.B) int64 {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
+		b.Fatal(err)
+	}
+	return t.Nano()
+}
+
+// BenchmarkTake measures what CPU storing an event costs its caller, over the lab's normal day with what was learned of it,
+// and how many bytes an event takes on disk. The disk's own goroutine is not part of the time.
+func BenchmarkTake(b *testing.B) {
+	day := filepath.Join(need.Root(b), "testdata", "day-normal.pcapng.gz")
+	store := func() *events.Store {
+		s, err := events.Open(events.Options{Dir: b.TempDir(), Bytes: 1 << 30, Days: 30, Protocols: catalog.All})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return s
+	}
+	once := store()
+	const again = 20
+	timed, n, spent := store(), 0, int64(0)
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if err := Replay(b.Context(), Replaying{Captures: []string{day}, Phase: rules.Off, Warn: io.Discard, set: []*lang.Rule{}, kept: func(e *rules.Event) {
+		once.Take(e)
+		n++
+		if n > 200000 {
+			return
+		}
+		began := threadCPU(b)
+		for range again {
+			timed.Take(e)
+		}
+		spent += threadCPU(b) - began
+	}}); err != nil {
+		b.Fatal(err)
+	}
+	if err := errors.Join(once.Close(), timed.Close()); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(float64(spent)/float64(min(n, 200000)*again), "cpu-ns/event")
+	b.ReportMetric(float64(once.Stats().Bytes)/float64(once.Stats().Taken), "bytes/event")
+	b.ReportMetric(float64(once.Stats().Taken), "events")
 }
