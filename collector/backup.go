@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/roje-ot/roje/collector/share"
 	"github.com/roje-ot/roje/collector/store/sqlite"
@@ -22,6 +23,9 @@ func passing(name string) bool {
 	switch name {
 	case lockName, servingName + ".new":
 		return true
+	}
+	if strings.HasPrefix(name, sqlite.Folder+string(filepath.Separator)) || name == sqlite.Folder {
+		return true // the files of the operators, which the store itself copies
 	}
 	for _, db := range databases {
 		if name == db || name == db+"-wal" || name == db+"-shm" || name == db+"-journal" {

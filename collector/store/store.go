@@ -26,7 +26,8 @@ type Store interface {
 	// Subscribe gives the changes to s's alerts from now on, each after its commit. cancel ends it and closes the channel.
 	Subscribe(s Scope) (changes <-chan Change, cancel func())
 
-	// Backup writes a consistent copy of everything to path, which must not exist, while the store is in use.
+	// Backup writes a copy of everything to path and, where the store has a file for each operator, to a folder beside it,
+	// while the store is in use. Neither may exist. What is of one operator is of one moment.
 	Backup(ctx context.Context, path string) error
 	// Ready returns nil if the store can be read and written.
 	Ready(ctx context.Context) error

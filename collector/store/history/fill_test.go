@@ -79,7 +79,7 @@ func inSQLite(t testing.TB) *filled {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { db.Close() })
-	raw, err := sql.Open("sqlite", "file:"+filepath.Join(dir, sqlite.FileName)+"?_pragma=synchronous(OFF)&_pragma=busy_timeout(60000)&_pragma=cache_size(-500000)")
+	raw, err := sql.Open("sqlite", "file:"+filepath.Join(dir, sqlite.Folder, operator+".db")+"?_pragma=synchronous(OFF)&_pragma=busy_timeout(60000)&_pragma=cache_size(-500000)")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -173,7 +173,7 @@ func (l *load) flush() error {
 	return err
 }
 
-// Backup implements store.Store: it writes the file of a SQLite store, with everything in one snapshot. A large database
+// Backup implements store.Store: it writes the files of a SQLite store, with everything in one snapshot. A large database
 // is better served by pg_basebackup and its archive of the log.
 func (db *DB) Backup(ctx context.Context, path string) (err error) {
 	if _, err := os.Lstat(path); err == nil {
@@ -189,7 +189,10 @@ func (db *DB) Backup(ctx context.Context, path string) (err error) {
 		return fmt.Errorf("backup: %w", err)
 	}
 	_, err = book.Move(ctx, db, to)
-	if err = errors.Join(err, to.Close()); err == nil { // which leaves nothing beside the file: its log is taken in
+	if err = errors.Join(err, to.Close()); err == nil { // which leaves nothing beside the files: their logs are taken in
+		err = os.Rename(filepath.Join(dir, sqlite.Folder), filepath.Join(filepath.Dir(path), sqlite.Folder))
+	}
+	if err == nil {
 		err = os.Rename(filepath.Join(dir, sqlite.FileName), path)
 	}
 	if err != nil {

@@ -93,7 +93,7 @@ func TestMove(t *testing.T) {
 	if err := there.Backup(t.Context(), path); !errors.Is(err, os.ErrExist) {
 		t.Errorf("a backup over another: got %v, want %v", err, os.ErrExist)
 	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 2 { // the file, and the folder with those of the operators
 		t.Errorf("beside the backup: %v, %v", left, err)
 	}
 	restored, err := sqlite.Open(dir)

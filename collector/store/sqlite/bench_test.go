@@ -42,7 +42,7 @@ func BenchmarkIngest(b *testing.B) {
 			return err
 		})
 		timed(1, func() error {
-			return raw.change(func(t *tx) error {
+			return raw.change(sc, func(t *tx) error {
 				for _, row := range rows {
 					if _, err := t.Exec(`INSERT INTO alerts (operator, id, arrived, updated, sensor, rule, severity, first, last, count, proto, client, server, title, incident,
 						status, status_by, tlp, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'new', '', '', ?)`, row...); err != nil {

@@ -105,7 +105,7 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("opened again, %d alerts are stored, %d were acknowledged", n, next-1)
 	}
 	var verdict string
-	if err := db.read.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
+	if err := north(t, db).read.QueryRow("PRAGMA integrity_check").Scan(&verdict); err != nil || verdict != "ok" {
 		t.Errorf("integrity: %s, %v", verdict, err)
 	}
 }

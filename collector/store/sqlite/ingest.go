@@ -31,7 +31,7 @@ func (db *DB) Ingest(ctx context.Context, s store.Scope, sensor string, batches 
 	for i := range batches {
 		read[i] = book.ReadAlerts(batches[i].Records)
 	}
-	err := db.change(func(t *tx) error {
+	err := db.change(s, func(t *tx) error {
 		got = store.Receipt{Ack: map[batch.Lane]uint64{}}
 		for i := range batches {
 			in := intake{tx: t, Batch: &batches[i], read: read[i], operator: s.Operator(), sensor: sensor, received: book.Nanos(received)}

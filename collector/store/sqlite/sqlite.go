@@ -1,10 +1,17 @@
-// Package sqlite keeps the collector's store in one SQLite file, by a pure Go SQLite.
+// Package sqlite keeps the collector's store in SQLite files, by a pure Go SQLite: one for each operator, and one for what
+// is of none.
 //
-// One goroutine writes. It takes all changes that wait, makes them in one transaction, each in a savepoint of its own,
-// commits, and only then answers: so concurrent callers share one fsync, and a caller that got nil has its change on
-// disk (WAL, synchronous=FULL). Readers run beside it on their own connections and see whole commits only.
+//	DIR/roje.db                 sessions
+//	DIR/operators/NAME.db       all that is an operator's
 //
-// Other processes may use the same file at the same time, as `roje-collector token` does beside `serve`; they do not
+// So operators are kept apart by the files' own rights, one that leaves is a file that is deleted, and one that writes
+// much holds up no other. An operator's file is made with its first change; until then it reads as empty.
+//
+// One goroutine writes to a file. It takes all changes that wait, makes them in one transaction, each in a savepoint of
+// its own, commits, and only then answers: so concurrent callers share one fsync, and a caller that got nil has its
+// change on disk (WAL, synchronous=FULL). Readers run beside it on their own connections and see whole commits only.
+//
+// Other processes may use the same files at the same time, as `roje-collector token` does beside `serve`; they do not
 // get each other's Changes.
 package sqlite
 
@@ -13,304 +20,196 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/collector/store/book"
 	"github.com/roje-ot/roje/collector/store/news"
-	driver "modernc.org/sqlite"
-	lib "modernc.org/sqlite/lib"
 )
 
-// FileName is the name of the file in the folder.
-const FileName = "roje.db"
+// FileName is the name in the folder of the file of what is of no operator; Folder that of the folder with a file for each
+// operator.
+const (
+	FileName = "roje.db"
+	Folder   = "operators"
+	suffix   = ".db"
+)
 
 // DB is a store in a folder. Make it by Open.
 type DB struct {
 	book.Book
-	read *sql.DB
-	jobs chan *job
-	quit chan struct{} // closed by Close
-	done chan struct{} // closed when the writer has ended
-	once sync.Once
-	hub  news.Hub
+	dir    string
+	common *file
+	hub    news.Hub
+
+	mu     sync.Mutex
+	files  map[string]*file // by operator
+	closed bool
 }
 
 var _ store.Store = (*DB)(nil)
 
-// Open opens the store in dir, which is made (0700) where it does not exist, and brings its schema up to date.
+// Open opens the store in dir, which is made (0700) where it does not exist, and brings its schema up to date. Operators
+// that are in the common file, as all of them were until 2026-11, get their own.
 func Open(dir string) (*DB, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, Folder), 0o700); err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	path := filepath.Join(dir, FileName)
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // made here so that nobody else may read it
-	if err != nil {
-		return nil, fmt.Errorf("open store: %w", err)
-	}
-	f.Close()
-	w, err := sql.Open("sqlite", dsn(path, "_txlock=immediate"))
-	if err != nil {
-		return nil, fmt.Errorf("open store %s: %w", path, err)
-	}
-	w.SetMaxOpenConns(1)
-	conn, err := w.Conn(context.Background())
-	if err == nil {
-		err = migrate(conn)
-	}
-	if err != nil {
-		w.Close()
-		return nil, fmt.Errorf("open store %s: %w", path, known(err))
-	}
-	r, err := sql.Open("sqlite", dsn(path, "_pragma=query_only(1)"))
-	if err != nil {
-		w.Close()
-		return nil, fmt.Errorf("open store %s: %w", path, err)
-	}
-	r.SetMaxIdleConns(8)
-	db := &DB{read: r, jobs: make(chan *job), quit: make(chan struct{}), done: make(chan struct{})}
+	db := &DB{dir: dir, files: map[string]*file{}}
 	db.Book = book.Book{Engine: engine{db}}
-	go db.write(w, conn)
+	var err error
+	if db.common, err = openFile(filepath.Join(dir, FileName), &db.hub); err != nil {
+		return nil, err
+	}
+	if err = db.split(); err == nil {
+		var operators []string
+		if operators, err = db.operators(); err == nil {
+			for _, name := range operators {
+				if _, err = db.open(name); err != nil {
+					break
+				}
+			}
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
 	return db, nil
 }
 
-func dsn(path, more string) string {
-	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
-	u.RawQuery = "_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&" + more
-	return u.String()
-}
-
-// Close ends the writer and closes the file. Changes that were answered are on disk.
-func (db *DB) Close() error {
-	db.once.Do(func() { close(db.quit) })
-	<-db.done
-	db.hub.Close()
-	return db.read.Close()
-}
-
-// A job is one caller's change.
-type job struct {
-	do     func(*tx) error
-	answer chan error
-}
-
-// A tx is the open transaction, in the hands of the writer's goroutine.
-type tx struct {
-	conn     *sql.Conn
-	stmts    map[string]*sql.Stmt
-	changes  []news.Scoped
-	counters map[[2]string]int64 // as raised by the job that runs: see Count
-}
-
-// Count raises a counter of the operator by one, or to least if that is more, and returns it. The database has the new
-// value once the job ends.
-func (t *tx) Count(operator, name string, least int64) (int64, error) {
-	key := [2]string{operator, name}
-	n, ok := t.counters[key]
-	if !ok {
-		err := t.row(`SELECT value FROM counters WHERE operator = ? AND name = ?`, []any{operator, name}, &n)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return 0, err
+// operators are those that have a file.
+func (db *DB) operators() (names []string, err error) {
+	entries, err := os.ReadDir(filepath.Join(db.dir, Folder))
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	for _, e := range entries {
+		if name, ok := strings.CutSuffix(e.Name(), suffix); ok {
+			names = append(names, name)
 		}
 	}
-	n = max(n+1, least)
-	t.counters[key] = n
-	return n, nil
+	return names, nil // sorted, as ReadDir gives them
 }
 
-// keepCounters writes what Count has raised.
-func (t *tx) keepCounters() error {
-	for key, n := range t.counters {
-		if _, err := t.Exec(`INSERT INTO counters (operator, name, value) VALUES (?, ?, ?) ON CONFLICT (operator, name) DO UPDATE SET value = excluded.value`, key[0], key[1], n); err != nil {
-			return err
-		}
-	}
-	clear(t.counters)
-	return nil
-}
+// path is where an operator's file is. Its name is one that store.For let through.
+func (db *DB) path(operator string) string { return filepath.Join(db.dir, Folder, operator+suffix) }
 
-func (t *tx) stmt(query string) (*sql.Stmt, error) {
-	if s := t.stmts[query]; s != nil {
-		return s, nil
+// open returns an operator's file, which is made if it does not exist.
+func (db *DB) open(operator string) (*file, error) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if f := db.files[operator]; f != nil {
+		return f, nil
 	}
-	s, err := t.conn.PrepareContext(context.Background(), query)
+	if db.closed {
+		return nil, errors.New("store: closed")
+	}
+	f, err := openFile(db.path(operator), &db.hub)
 	if err == nil {
-		t.stmts[query] = s
+		db.files[operator] = f
 	}
-	return s, err
+	return f, err
 }
 
-// Exec runs a statement and returns how many rows it changed.
-func (t *tx) Exec(query string, args ...any) (int64, error) {
-	s, err := t.stmt(query)
-	if err != nil {
-		return 0, err
+// found returns an operator's file or, where it has none, the common one, in which nothing is the operator's.
+func (db *DB) found(operator string) (*file, error) {
+	if operator == "" {
+		return db.common, nil
 	}
-	res, err := s.Exec(args...)
-	if err != nil {
-		return 0, err
+	db.mu.Lock()
+	f := db.files[operator]
+	db.mu.Unlock()
+	if f != nil {
+		return f, nil
 	}
-	return res.RowsAffected()
+	if _, err := os.Stat(db.path(operator)); errors.Is(err, fs.ErrNotExist) { // another process may make it at any time
+		return db.common, nil
+	}
+	return db.open(operator)
 }
 
-// row reads one row; sql.ErrNoRows where there is none.
-func (t *tx) row(query string, args []any, into ...any) error {
-	s, err := t.stmt(query)
+// change runs do in the next transaction of s's file.
+func (db *DB) change(s store.Scope, do func(*tx) error) error {
+	if s == (store.Scope{}) {
+		return db.common.change(do)
+	}
+	f, err := db.open(s.Operator())
 	if err != nil {
 		return err
 	}
-	return s.QueryRow(args...).Scan(into...)
+	return f.change(do)
 }
 
-// change runs do in the next transaction and returns when it is on disk, or an error and nothing was changed.
-func (db *DB) change(do func(*tx) error) error {
-	j := &job{do: do, answer: make(chan error, 1)}
-	select {
-	case db.jobs <- j:
-		return <-j.answer
-	case <-db.quit:
-		return errors.New("store: closed")
+// all are the files, with their operators, in order; the common one is the first.
+func (db *DB) all() (operators []string, files []*file) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	for name := range db.files {
+		operators = append(operators, name)
 	}
+	slices.Sort(operators)
+	files = append(files, db.common)
+	for _, name := range operators {
+		files = append(files, db.files[name])
+	}
+	return append([]string{""}, operators...), files
 }
 
-// most is how many changes share one commit at most.
-const most = 64
+// Close ends the writers and closes the files. Changes that were answered are on disk.
+func (db *DB) Close() error {
+	db.mu.Lock()
+	db.closed = true
+	db.mu.Unlock()
+	_, files := db.all()
+	var errs []error
+	for _, f := range files {
+		errs = append(errs, f.close())
+	}
+	db.hub.Close()
+	return errors.Join(errs...)
+}
 
-// write is the writer: it owns conn.
-func (db *DB) write(w *sql.DB, conn *sql.Conn) {
-	defer close(db.done)
-	defer w.Close()
-	defer conn.Close()
-	t := &tx{conn: conn, stmts: map[string]*sql.Stmt{}, counters: map[[2]string]int64{}}
+// Backup implements store.Store. The files of the operators go to a folder beside path, by the name that it has here.
+func (db *DB) Backup(ctx context.Context, path string) (err error) {
+	beside := filepath.Join(filepath.Dir(path), Folder)
+	for _, name := range []string{path, beside} {
+		if _, err := os.Lstat(name); err == nil {
+			return fmt.Errorf("backup: %s: %w", name, os.ErrExist)
+		}
+	}
+	if err := os.Mkdir(beside, 0o700); err != nil {
+		return fmt.Errorf("backup: %w", err)
+	}
 	defer func() {
-		for _, s := range t.stmts { // or the file stays open: database/sql leaves the statements of a Conn to their owner
-			s.Close()
+		if err != nil {
+			err = errors.Join(fmt.Errorf("backup: %w", err), os.RemoveAll(beside), os.RemoveAll(path))
 		}
 	}()
-	for {
-		var group []*job
-		select {
-		case j := <-db.jobs:
-			group = append(group, j)
-		case <-db.quit:
-			return
+	operators, files := db.all()
+	for i, f := range files {
+		to := path
+		if operators[i] != "" {
+			to = filepath.Join(beside, operators[i]+suffix)
 		}
-	gather:
-		for len(group) < most {
-			select {
-			case j := <-db.jobs:
-				group = append(group, j)
-			default:
-				break gather
-			}
+		if err := f.backup(ctx, to); err != nil {
+			return err
 		}
-		db.commit(t, group)
-	}
-}
-
-// commit makes the changes of group in one transaction and answers each.
-func (db *DB) commit(t *tx, group []*job) {
-	t.changes = t.changes[:0]
-	errs := make([]error, len(group))
-	err := t.run("BEGIN IMMEDIATE")
-	for i, j := range group {
-		if err != nil {
-			break
-		}
-		if err = t.run("SAVEPOINT job"); err != nil {
-			break
-		}
-		told := len(t.changes)
-		clear(t.counters)
-		if errs[i] = j.do(t); errs[i] == nil {
-			errs[i] = t.keepCounters()
-		}
-		if errs[i] != nil {
-			t.changes = t.changes[:told]
-			if err = t.run("ROLLBACK TO job"); err != nil { // the transaction is gone with the savepoint: a full disk
-				err = errs[i]
-				break
-			}
-		}
-		err = t.run("RELEASE job")
-	}
-	if err == nil {
-		err = t.run("COMMIT")
-	}
-	if err != nil {
-		t.run("ROLLBACK") //nolint: what was begun is undone either way
-		t.changes = t.changes[:0]
-	}
-	db.hub.Publish(t.changes)
-	for i, j := range group {
-		if err != nil && errs[i] == nil {
-			errs[i] = err
-		}
-		j.answer <- known(errs[i])
-	}
-}
-
-func (t *tx) run(sql string) error {
-	_, err := t.conn.ExecContext(context.Background(), sql)
-	return err
-}
-
-// known turns the driver's errors into those of the store.
-func known(err error) error {
-	var e *driver.Error
-	if errors.As(err, &e) {
-		switch {
-		case e.Code() == lib.SQLITE_FULL, strings.Contains(e.Error(), "no space left"):
-			return fmt.Errorf("%w: %w", store.ErrFull, err)
-		case e.Code() == lib.SQLITE_IOERR_WRITE || e.Code() == lib.SQLITE_IOERR_SHMSIZE || e.Code() == lib.SQLITE_IOERR_FSYNC:
-			return fmt.Errorf("write failed (is the disk full?): %w", err)
-		}
-	}
-	if errors.Is(err, sql.ErrNoRows) {
-		return store.ErrNotFound
-	}
-	return err
-}
-
-// Backup implements store.Store.
-func (db *DB) Backup(ctx context.Context, path string) error {
-	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("backup: %s: %w", path, os.ErrExist)
-	}
-	conn, err := db.read.Conn(ctx)
-	if err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
-	defer conn.Close()
-	if _, err := conn.ExecContext(ctx, "PRAGMA query_only(0)"); err != nil {
-		return fmt.Errorf("backup: %w", err)
-	}
-	_, err = conn.ExecContext(ctx, "VACUUM INTO ?", path)
-	if _, e := conn.ExecContext(context.WithoutCancel(ctx), "PRAGMA query_only(1)"); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Chmod(path, 0o600)
-	}
-	if err != nil {
-		os.Remove(path)
-		return fmt.Errorf("backup: %w", known(err))
 	}
 	return nil
 }
 
 // Ready implements store.Store.
 func (db *DB) Ready(ctx context.Context) error {
-	var n int
-	if err := db.read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM counters LIMIT 1)").Scan(&n); err != nil {
-		return fmt.Errorf("store: read: %w", err)
-	}
-	if err := db.change(func(*tx) error { return nil }); err != nil {
-		return fmt.Errorf("store: write: %w", err)
+	_, files := db.all()
+	for _, f := range files {
+		if err := f.ready(ctx); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -318,16 +217,27 @@ func (db *DB) Ready(ctx context.Context) error {
 // Subscribe implements store.Store.
 func (db *DB) Subscribe(s store.Scope) (<-chan store.Change, func()) { return db.hub.Subscribe(s) }
 
-// engine is how Book sees the file.
+// engine is how Book sees the files.
 type engine struct{ *DB }
 
 func (e engine) Dialect() book.Dialect { return book.Dialect{Find: "instr", Unhinge: "+"} }
 
-func (e engine) Reader(store.Scope) book.Reader { return reader{e.read} }
-
-func (e engine) Change(_ context.Context, _ store.Scope, do func(book.Tx) error) error {
-	return e.change(func(t *tx) error { return do(t) })
+func (e engine) Reader(s store.Scope) book.Reader {
+	f, err := e.found(s.Operator())
+	if err != nil {
+		return broken{err}
+	}
+	return reader{f.read}
 }
+
+func (e engine) Change(_ context.Context, s store.Scope, do func(book.Tx) error) error {
+	return e.change(s, func(t *tx) error { return do(t) })
+}
+
+// broken reads nothing of a file that cannot be opened.
+type broken struct{ err error }
+
+func (b broken) Query(context.Context, string, ...any) (book.Rows, error) { return nil, b.err }
 
 type reader struct{ db *sql.DB }
 

@@ -25,6 +25,16 @@ func open(t *testing.T) store.Store {
 	return db
 }
 
+// north is the operator's file.
+func north(t *testing.T, db *DB) *file {
+	t.Helper()
+	f, err := db.open("north")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
 func TestStore(t *testing.T) { storetest.Run(t, open) }
 
 func TestOpenAgain(t *testing.T) {
@@ -49,9 +59,10 @@ func TestOpenAgain(t *testing.T) {
 			t.Error("a closed store took a change")
 		}
 	}
-	info, err := os.Stat(filepath.Join(dir, FileName))
-	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v, %v; want 0600", info.Mode(), err)
+	for name, want := range map[string]os.FileMode{FileName: 0o600, Folder: 0o700, Folder + "/north.db": 0o600} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: mode %v, %v; want %v", name, info.Mode(), err, want)
+		}
 	}
 }
 
@@ -61,17 +72,20 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	north(t, db)
 	db.Close()
-	raw, err := sql.Open("sqlite", dsn(filepath.Join(dir, FileName), ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := raw.Exec("PRAGMA user_version = 999"); err != nil {
-		t.Fatal(err)
-	}
-	raw.Close()
-	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "newer roje-collector") {
-		t.Errorf("got %v, want an error that asks for a newer roje-collector", err)
+	for _, name := range []string{Folder + "/north.db", FileName} {
+		raw, err := sql.Open("sqlite", dsn(filepath.Join(dir, name), ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := raw.Exec("PRAGMA user_version = 999"); err != nil {
+			t.Fatal(err)
+		}
+		raw.Close()
+		if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "newer roje-collector") || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: got %v, want an error that names it and asks for a newer roje-collector", name, err)
+		}
 	}
 }
 
@@ -150,13 +164,13 @@ func TestChangesAreIsolated(t *testing.T) {
 	broken := errors.New("broken")
 	hold, entered := make(chan struct{}), make(chan struct{})
 	errs := make(chan error, 4)
-	go func() { errs <- db.change(func(*tx) error { close(entered); <-hold; return nil }) }()
+	go func() { errs <- db.change(sc, func(*tx) error { close(entered); <-hold; return nil }) }()
 	<-entered // the writer is busy: the next three wait, and two of them at least share a commit
 	for _, c := range []struct {
 		name string
 		end  error
 	}{{"one", nil}, {"two", broken}, {"three", nil}} {
-		go func() { errs <- db.change(add(c.name, c.end)) }()
+		go func() { errs <- db.change(sc, add(c.name, c.end)) }()
 	}
 	close(hold)
 	failed := 0
