@@ -216,10 +216,14 @@ func (h *Handler) batches(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	now := h.Now()
-	if err := store.TakeEvidence(r.Context(), h.Store, s, sensor.ID, batches, now); err != nil {
+	batches, pieces, err := store.CutEvidence(batches)
+	if err != nil {
 		return err
 	}
 	got, err := h.Store.Ingest(r.Context(), s, sensor.ID, batches, now)
+	if err == nil {
+		err = store.PutPieces(r.Context(), h.Store, s, sensor.ID, pieces, now)
+	}
 	if err != nil {
 		return err
 	}

@@ -141,9 +141,14 @@ func (r *Receiver) ingest(ctx context.Context, run []store.Batch, of []job) {
 
 // tryIngest tries until the store takes the batches: nobody will send them again. A fork is no failure of the store.
 func (r *Receiver) tryIngest(ctx context.Context, run []store.Batch) (got store.Receipt, err error) {
+	run, pieces, err := store.CutEvidence(run)
+	if err != nil {
+		return got, fmt.Errorf("%w: %w", errRefused, err)
+	}
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 10*time.Second) {
-		if err = store.TakeEvidence(ctx, r.Store, r.Scope, run[0].Sensor, run, r.Now()); err == nil {
-			got, err = r.Store.Ingest(ctx, r.Scope, run[0].Sensor, run, r.Now())
+		got, err = r.Store.Ingest(ctx, r.Scope, run[0].Sensor, run, r.Now())
+		if err == nil {
+			err = store.PutPieces(ctx, r.Store, r.Scope, run[0].Sensor, pieces, r.Now())
 		}
 		switch {
 		case err == nil:

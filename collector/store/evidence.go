@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/roje-ot/roje/rules/batch"
@@ -53,33 +54,43 @@ type Evidences interface {
 	PutEvidence(ctx context.Context, s Scope, sensor string, p batch.Piece, at time.Time) error
 }
 
-// TakeEvidence puts the pieces of evidence among the records of batches, which are of one sensor, where evidence is
-// kept, and leaves in their records that they came, without the bytes. It is called before the batches are ingested: so
-// a piece is kept once its record is acknowledged. A piece that nobody can use, as its alert is not here, is let go.
-func TakeEvidence(ctx context.Context, st Evidences, s Scope, sensor string, batches []Batch, at time.Time) error {
-	for i := range batches {
-		for j := range batches[i].Records {
-			r := &batches[i].Records[j]
-			if r.Kind != batch.KindEvidence {
-				continue
-			}
+// CutEvidence takes the pieces of evidence out of the records of batches, which are left as they are: what it returns
+// says in their place that they came, without the bytes. The batches that it returns are to be ingested first, as they
+// may hold the alert that a piece belongs to, and the pieces put then; only after both is anything acknowledged.
+func CutEvidence(batches []Batch) (without []Batch, pieces []batch.Piece, err error) {
+	without = slices.Clone(batches)
+	for i := range without {
+		cloned := false
+		for j := range without[i].Records {
+			r := without[i].Records[j]
 			var p batch.Piece
-			if json.Unmarshal(r.Body, &p) != nil || p.Alert == "" {
-				continue // it is kept as a record that nobody reads
+			if r.Kind != batch.KindEvidence || json.Unmarshal(r.Body, &p) != nil || p.Alert == "" {
+				continue // what cannot be read is kept as a record that nobody reads
 			}
-			if err := st.PutEvidence(ctx, s, sensor, p, at); err != nil && !errors.Is(err, ErrNotFound) {
-				return err
+			pieces = append(pieces, p)
+			if !cloned {
+				without[i].Records, cloned = slices.Clone(without[i].Records), true
 			}
 			n := len(p.Data)
 			p.Data = nil
-			body, err := json.Marshal(struct {
+			if r.Body, err = json.Marshal(struct {
 				batch.Piece
 				Bytes int `json:"bytes"`
-			}{p, n})
-			if err != nil {
-				return fmt.Errorf("piece of evidence: %w", err)
+			}{p, n}); err != nil {
+				return nil, nil, fmt.Errorf("piece of evidence: %w", err)
 			}
-			r.Body = body
+			without[i].Records[j] = r
+		}
+	}
+	return without, pieces, nil
+}
+
+// PutPieces puts what CutEvidence has cut out of the batches of a sensor. A piece that nobody can use, as its alert is
+// not here, is let go.
+func PutPieces(ctx context.Context, st Evidences, s Scope, sensor string, pieces []batch.Piece, at time.Time) error {
+	for _, p := range pieces {
+		if err := st.PutEvidence(ctx, s, sensor, p, at); err != nil && !errors.Is(err, ErrNotFound) {
+			return err
 		}
 	}
 	return nil
