@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,10 +17,14 @@ import (
 	"github.com/roje-ot/roje/collector/api"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/collector/store/book"
+	"github.com/roje-ot/roje/collector/store/postgres"
+	"github.com/roje-ot/roje/collector/store/sqlite"
 	"github.com/roje-ot/roje/collector/store/storetest"
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/testdata/need"
 )
+
+var at = flag.String("at", "", "measure the store that was left here, a folder or a postgres:// URL, with as many alerts as -alerts says")
 
 var only = flag.String("engine", "", "measure only this one: SQLite or PostgreSQL")
 
@@ -44,12 +49,17 @@ var asked = []struct{ what, path string }{
 // BenchmarkHistory prints the median of what each question takes at the API, by size of the store.
 func BenchmarkHistory(b *testing.B) {
 	for name, open := range map[string]func(testing.TB) *filled{"SQLite": inSQLite, "PostgreSQL": inPostgres} {
-		if *only != "" && *only != name {
+		if *only != "" && *only != name || *at != "" && name != "SQLite" {
 			continue
 		}
-		st := open(b)
-		sc := fleet(b, st)
-		served := serve(b, st, sc)
+		st := &filled{name: *at, alerts: 1 << 62}
+		if *at != "" {
+			st.Store = left(b, *at)
+		} else {
+			st = open(b)
+			fleet(b, st)
+		}
+		served := serve(b, st, storetest.For(b, operator))
 		for _, text := range strings.Split(*sizes, ",") {
 			n, err := strconv.Atoi(text)
 			if err != nil {
@@ -61,7 +71,7 @@ func BenchmarkHistory(b *testing.B) {
 			middle := book.MakeCursor("a", 1700000000000000000+int64(n/2)*10000000000)
 			questions := append(slices.Clone(asked), struct{ what, path string }{"page in the middle", "/api/v1/alerts?limit=50&cursor=" + middle})
 			for _, q := range questions {
-				b.Run(fmt.Sprintf("%s/%d/%s", st.name, n, strings.ReplaceAll(q.what, " ", "_")), func(b *testing.B) {
+				b.Run(fmt.Sprintf("%s/%d/%s", filepath.Base(st.name), n, strings.ReplaceAll(q.what, " ", "_")), func(b *testing.B) {
 					var took []time.Duration
 					for b.Loop() {
 						took = took[:0]
@@ -78,6 +88,21 @@ func BenchmarkHistory(b *testing.B) {
 			}
 		}
 	}
+}
+
+// left opens a store that an earlier run has filled.
+func left(t testing.TB, place string) (st store.Store) {
+	var err error
+	if postgres.IsURL(place) {
+		st, err = postgres.Open(t.Context(), place)
+	} else {
+		st, err = sqlite.Open(place)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	return st
 }
 
 // serve is the API over a store, for a reader who has signed in.
