@@ -46,13 +46,18 @@ func (k *keeping) look(p *port, log *slog.Logger) {
 		log.Info("the layers of passivity are watched", "interface", p.now)
 	}
 	k.nobody = false
-	if now.Tried >= k.last.Tried {
-		k.tried += now.Tried - k.last.Tried
-	} else {
-		k.tried += now.Tried
+	p.tried += k.take(now)
+}
+
+// take makes a report the last one, and returns how many frames were tried since the one before.
+func (k *keeping) take(now passive.Report) uint64 {
+	tried := now.Tried
+	if tried >= k.last.Tried {
+		tried -= k.last.Tried
 	}
+	k.tried += tried
 	k.last, k.open = now, now.Open
-	p.tried += k.tried
+	return tried
 }
 
 // findings are what there is to tell of the port since the last.
