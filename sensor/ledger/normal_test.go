@@ -74,6 +74,7 @@ func TestNormalDays(t *testing.T) {
 // TestCorpusEffects holds that neither is said of any public capture: none of them holds an outage of a station's
 // outputs, and those that are attacks use well-formed commands that are carried out.
 func TestCorpusEffects(t *testing.T) {
+	need.Long(t)
 	dir := filepath.Join(need.Corpus(t), "captures")
 	var sum tally
 	captures := 0
