@@ -69,8 +69,8 @@ func number() error {
 	return nil
 }
 
-// endure lets frames arrive at the greatest speed there is, with no pause for the reader, and has each looked for by its
-// number. On a machine with other work to do the ring may overflow: then what is missing is what the ring's counts say,
+// endure lets frames arrive on one CPU at the greatest speed there is, with no pause for the reader on another, and has each
+// looked for by its number. On a machine with other work to do the ring may overflow: then what is missing is what the ring's counts say,
 // to the frame. Anything else is an error.
 func endure(by way) error {
 	source, err := arriving(1, by)
@@ -78,8 +78,15 @@ func endure(by way) error {
 		return err
 	}
 	defer source.Close()
+	if err := pin(one(last())); err != nil {
+		return err
+	}
+	defer pin(allowed())
 	p, err := run(numbering)
 	if err != nil {
+		return err
+	}
+	if err := pin(one(first())); err != nil {
 		return err
 	}
 	defer p.cmd.Process.Kill()

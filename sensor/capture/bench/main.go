@@ -1,8 +1,8 @@
 //go:build linux
 
 // Command bench measures what capturing costs, beside gopacket's AF_PACKET reader and tcpdump, in one run in which they
-// take turns. Frames arrive at a virtual interface as fast as the kernel can make them, on one CPU; each reader is a
-// process of its own on another, and its time is what the scheduler gave it. It needs root, and sends nothing anywhere.
+// take turns. Frames arrive at a virtual interface as fast as the kernel can make them; each reader is a process of its
+// own, and its time is what the scheduler gave it. It needs root, and sends nothing anywhere.
 //
 // Frames come in behind the driver ("stack"), or through it ("driver"), where alone a native XDP program can see them and
 // each frame costs what the driver costs, too. What is compared came in by one way.
@@ -100,7 +100,7 @@ type result struct {
 
 func compare(rounds int, count uint64) error {
 	runtime.LockOSThread()
-	if err := errors.Join(ports(), pin(first)); err != nil {
+	if err := ports(); err != nil {
 		return err
 	}
 	results := make([][]result, len(contests))
