@@ -19,6 +19,8 @@ type course struct {
 	bits      uint16 // values that this figure stands on, up to bitMemory
 	written   float64
 	writtenAt int64 // 0: nothing waits to be read back
+	oddSince  int64 // since when values are odd while it is being learned; 0: they are not
+	bitSince  int64 // since when the lowest bit is no longer quiet; 0: it is
 }
 
 // learned is what is kept on disk.
@@ -32,7 +34,8 @@ type learned struct {
 	steady      int64   // longest time without a change, ns
 	pause       int64   // longest time between two values, ns
 	bit         uint16  // greatest share of late changes of the lowest bit
-	inconstant  bool    // it was once read back as another value than was written
+	kept        bool    // it was read back as it was written
+	inconstant  bool    // it was read back as another value than was written, and never was kept before
 	bitsLearned bool    // bit stands on enough values
 }
 
@@ -57,6 +60,7 @@ const (
 	minSame      = 20   // values in a row that are the same
 	minMoving    = 100  // learned changes before standing still means something
 	readWithin   = minute
+	patience     = 2 * hour // for which odd values are not learned: an attack that goes on for less teaches nothing
 
 	bitMemory = 64 // values over which the changes of the lowest bit are counted
 	quietBit  = 6554
@@ -70,6 +74,19 @@ func (l *learned) grown() bool {
 
 // swings tells whether the values went up and down. Those of a register that only counts up have no range to leave.
 func (l *learned) swings() bool { return l.falls > l.changes/10 && l.falls < l.changes-l.changes/10 }
+
+// usual tells whether a value may be learned: it is not odd beside what was learned before, or such values have come for
+// so long that the process has changed.
+func (c *course) usual(odd rules.Odd, at int64) bool {
+	switch {
+	case odd == 0:
+		c.oddSince = 0
+	case c.oddSince == 0 || at < c.oddSince:
+		c.oddSince = at
+		return false
+	}
+	return odd == 0 || at-c.oddSince >= patience
+}
 
 // learn takes a value into what is learned. The course itself does not move yet.
 func (c *course) learn(v float64, at int64) {
@@ -88,11 +105,28 @@ func (c *course) learn(v float64, at int64) {
 			c.falls++
 		}
 		c.step = max(c.step, d)
+		if still := at - c.changedAt; !c.grown() || still <= c.mostStill() || still >= patience {
+			c.steady = max(c.steady, still)
+		}
 	}
-	c.steady = max(c.steady, at-c.changedAt)
-	if c.bits == bitMemory {
+	if c.bits == bitMemory && c.bitUsual(at) {
 		c.learned.bit, c.bitsLearned = max(c.learned.bit, c.bit), true
 	}
+}
+
+// mostStill is for how long the value may stand still.
+func (l *learned) mostStill() int64 { return steadyFactor*l.steady + steadySlack }
+
+// bitUsual tells whether what the lowest bit does may be learned: where it was quiet, only after a long time of unrest.
+func (c *course) bitUsual(at int64) bool {
+	if c.bit < quietBit || !c.bitsLearned || c.learned.bit >= quietBit {
+		c.bitSince = 0
+		return true
+	}
+	if c.bitSince == 0 || at < c.bitSince {
+		c.bitSince = at
+	}
+	return at-c.bitSince >= patience
 }
 
 // judge says how a value departs from what was learned.
@@ -116,7 +150,7 @@ func (c *course) judge(t *Track, v float64, at int64) (odd rules.Odd) {
 	if math.Abs(v-c.last) > f*c.step {
 		odd |= rules.ValueJumped
 	}
-	if v == c.last && c.same >= minSame && c.changes >= minMoving && c.steady < maxSteady && at-c.changedAt > steadyFactor*c.steady+steadySlack && t.changed > c.changedAt+c.steady {
+	if v == c.last && c.same >= minSame && c.changes >= minMoving && c.steady < maxSteady && at-c.changedAt > c.mostStill() && t.changed > c.changedAt+c.steady {
 		odd |= rules.ValueFrozen
 	}
 	return odd
@@ -159,10 +193,12 @@ func (c *course) readBack(t *Track, v float64, at int64, learn bool) rules.Odd {
 	c.writtenAt = 0
 	t.open = max(t.open-1, 0)
 	switch {
-	case !fresh || v == c.written:
-	case learn:
+	case !fresh:
+	case v == c.written:
+		c.kept = c.kept || learn
+	case learn && !c.kept:
 		c.inconstant = true
-	case !c.inconstant && c.n >= minValues:
+	case !learn && !c.inconstant && c.n >= minValues:
 		return rules.ValueNotKept
 	}
 	return 0

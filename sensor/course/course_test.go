@@ -120,6 +120,33 @@ func TestJudge(t *testing.T) {
 			p.at += second
 			return p.show(false, 110.5, p.volts()).Odd
 		}, 0},
+		{"an attack of an hour while it is learned teaches nothing", day, func(p *plant) rules.Odd {
+			for range 360 {
+				p.show(true, 130, p.volts())
+				p.at += 10 * second
+			}
+			p.show(true, 110, p.volts())
+			p.at += 10 * second
+			return p.show(false, 130, p.volts()).Odd
+		}, rules.ValueOutside | rules.ValueJumped},
+		{"nor does a value that was frozen while it was learned", day, func(p *plant) (odd rules.Odd) {
+			for i := range 800 {
+				odd |= p.show(i < 500, 110, p.volts()).Odd
+				if i == 499 {
+					p.at += 10 * second
+					p.show(true, 110.1, p.volts())
+				}
+				p.at += 10 * second
+			}
+			return odd
+		}, rules.ValueFrozen},
+		{"what has changed for good is learned", day, func(p *plant) (odd rules.Odd) {
+			for range 1080 {
+				p.show(true, 20+p.volts(), p.volts())
+				p.at += 10 * second
+			}
+			return p.show(false, 20+p.volts(), p.volts()).Odd
+		}, 0},
 		{"a register that the device changes, as was learned", day, func(p *plant) rules.Odd {
 			p.write(111)
 			p.at += second
@@ -152,10 +179,11 @@ func TestFacts(t *testing.T) {
 // TestLowBit: a whole number that hardly changes, and then changes its lowest bit at random.
 func TestLowBit(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		noisy bool
-		want  rules.Odd
-	}{{"a quiet value", false, rules.LowBitBusy}, {"a noisy value", true, 0}} {
+		name   string
+		noisy  bool
+		unrest int // noisy values at the end of learning
+		want   rules.Odd
+	}{{"a quiet value", false, 0, rules.LowBitBusy}, {"a noisy value", true, 0, 0}, {"a hidden channel while it is learned", false, 300, rules.LowBitBusy}, {"noise for long", false, 1500, 0}} {
 		p := newPlant()
 		value := func(noisy bool) float64 {
 			if noisy {
@@ -163,8 +191,8 @@ func TestLowBit(t *testing.T) {
 			}
 			return 5400 + math.Floor(float64(p.at)/float64(hour))
 		}
-		for range 5000 {
-			p.show(true, value(c.noisy))
+		for i := range 5000 {
+			p.show(true, value(c.noisy || i >= 5000-c.unrest))
 			p.at += 10 * second
 		}
 		var odd rules.Odd

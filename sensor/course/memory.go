@@ -102,11 +102,12 @@ func (t *Track) Take(m *protocols.Message, at int64, learn bool, f *rules.Facts)
 		n := p.Addr % pageSize
 		c := &page.courses[n]
 		odd := c.readBack(t, p.Value, at, learn)
-		if learn {
+		if c.n > 0 {
+			odd |= c.judge(t, p.Value, at)
+		}
+		if learn && c.usual(odd, at) {
 			c.learn(p.Value, at)
 			page.dirty = true
-		} else if c.n > 0 {
-			odd |= c.judge(t, p.Value, at)
 		}
 		before := c.last
 		if c.follow(p.Value, at) {
@@ -116,7 +117,7 @@ func (t *Track) Take(m *protocols.Message, at int64, learn bool, f *rules.Facts)
 				f.OddSeconds = float64(ago) / 1e9
 			}
 		}
-		if odd != 0 {
+		if odd != 0 && !learn {
 			c.tell(f, odd, p, before)
 		}
 	}

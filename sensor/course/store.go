@@ -33,7 +33,7 @@ func (p *page) row() []byte {
 	for i := range p.courses {
 		if l := p.courses[i].learned; l.n > 0 {
 			row = append(row, byte(i))
-			row, _ = binary.Append(row, binary.BigEndian, stored{l.n, l.changes, l.falls, l.low, l.high, l.step, l.first, l.end, l.steady, l.pause, l.bit, l.inconstant, l.bitsLearned})
+			row, _ = binary.Append(row, binary.BigEndian, stored{l.n, l.changes, l.falls, l.low, l.high, l.step, l.first, l.end, l.steady, l.pause, l.bit, l.kept, l.inconstant, l.bitsLearned})
 		}
 	}
 	return row
@@ -41,12 +41,12 @@ func (p *page) row() []byte {
 
 // stored is learned in the layout of the file.
 type stored struct {
-	N, Changes, Falls       uint32
-	Low, High, Step         float64
-	First, End              int64
-	Steady, Pause           int64
-	Bit                     uint16
-	Inconstant, BitsLearned bool
+	N, Changes, Falls             uint32
+	Low, High, Step               float64
+	First, End                    int64
+	Steady, Pause                 int64
+	Bit                           uint16
+	Kept, Inconstant, BitsLearned bool
 }
 
 var storedLen = binary.Size(stored{})
@@ -73,7 +73,7 @@ func (m *Memory) Load(key, value []byte) error {
 		if _, err := binary.Decode(value[1:], binary.BigEndian, &s); err != nil {
 			return err
 		}
-		p.courses[value[0]].learned = learned{s.N, s.Changes, s.Falls, s.Low, s.High, s.Step, s.First, s.End, s.Steady, s.Pause, s.Bit, s.Inconstant, s.BitsLearned}
+		p.courses[value[0]].learned = learned{s.N, s.Changes, s.Falls, s.Low, s.High, s.Step, s.First, s.End, s.Steady, s.Pause, s.Bit, s.Kept, s.Inconstant, s.BitsLearned}
 	}
 	t.pages[id] = p
 	return nil

@@ -133,6 +133,9 @@ func goals(ctx context.Context, j *judge, r *report) ([]goal, error) {
 		n, of := recall(vs)
 		add(goal{id: "G13", data: u.data, target: "90 % found; nothing is trained on attacks", got: fmt.Sprintf("%d/%d", n, of), met: 10*n >= 9*of}, vs)
 	}
+	r.skipped = append(r.skipped, "G2, one finding where all behaviour of a station changes: neither Brno 10-12 nor a day of the lab like it is at hand",
+		"G7, reconnects that enable reports 546 times, and a master's pause: no data of Igbe's, and no day of the lab like it",
+		"G11, 24 hours of fuzzing: make fuzz does that")
 	g, err := poisoned(ctx, j, r.of("Brno"))
 	if err == nil {
 		add(g, r.of("Brno"))

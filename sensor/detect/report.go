@@ -59,7 +59,7 @@ func (r *report) judgeLab(ctx context.Context, j *judge) error {
 		return err
 	}
 	for _, c := range captures {
-		s := subject{name: strings.TrimPrefix(strings.TrimSuffix(c.File, ".pcap"), "act-"), tuned: "rules were written with the lab's acts", state: state}
+		s := subject{name: strings.TrimPrefix(strings.TrimSuffix(strings.TrimSuffix(c.File, ".gz"), ".pcap"), "act-"), tuned: "rules were written with the lab's acts", state: state}
 		switch {
 		case strings.HasPrefix(c.File, "act-"):
 			s.set = "lab act"

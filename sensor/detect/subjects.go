@@ -88,5 +88,5 @@ var left = []struct{ prefix, why string }{
 	{wattson + "R-", "a stream reassembler sees removals as capture loss (README of the corpus, point 4)"},
 	{wattson + "S-", "a stream reassembler sees swaps as reordering (README of the corpus, point 4)"},
 	{"heinrihs-s__IEC-60870-5-104-Threat-Scenario-Generator/", "its TCP sequence numbers stand still; the repaired capture is judged"},
-	{lemay + "channel_", "a covert channel, G6; what it would take is V10"},
+	{lemay + "channel_", "a covert channel, G6: no clean run of the same hosts to learn from"},
 }

@@ -21,6 +21,9 @@ type Unit struct {
 	status                   byte // exception status outputs
 }
 
+// Hush makes the unit do what it is asked and answer nothing, as listen-only mode does.
+func (u *Unit) Hush() { u.silent = true }
+
 // function does one function code: data after the code to data of the response, or an exception.
 type function func(u *Unit, b []byte) ([]byte, byte)
 

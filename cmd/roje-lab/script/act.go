@@ -13,8 +13,11 @@ type Act struct {
 	Expect     []string // detections of the catalogue that should see it
 	Techniques []string // ATT&CK for ICS v19, that which the act is first
 	Malformed  bool     // breaks the protocol's rules on purpose
-	Virtual    bool     // needs frames that a socket cannot send
-	Run        func(s *Stage, a Act) error
+	Virtual    bool     // needs frames that a socket cannot send, or the inside of a station
+
+	Before        func(s *Stage) // what happens at the beginning of its own capture, as a part of normal work; nil: nothing
+	After, Length time.Duration  // when in its own capture it begins, and how long that is; 0: what most have
+	Run           func(s *Stage, a Act) error
 }
 
 // Performed is an act that was played: the truth that detections are held against.
@@ -60,7 +63,7 @@ func (s *Stage) Performed() []Performed {
 
 // Acts is every act there is.
 var Acts = func() (all []Act) {
-	for _, list := range [][]Act{actsModbus, actsDNP3, actsIEC104, actsLAN, actsPose} {
+	for _, list := range [][]Act{actsModbus, actsDNP3, actsIEC104, actsLAN, actsPose, actsRate, actsValue} {
 		all = append(all, list...)
 	}
 	return all

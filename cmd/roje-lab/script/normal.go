@@ -39,6 +39,7 @@ func (s *Stage) Normal(plan Plan) Stations {
 	all.DNP3["rtu-4"] = s.rtuDNP3("rtu-4", "tcp", 4)
 	all.DNP3["rtu-5"] = s.rtuDNP3("rtu-5", "udp", 5)
 	s.site()
+	s.stations = all
 
 	for i, link := range []struct {
 		from, to string
@@ -176,6 +177,9 @@ func (s *Stage) masterModbus(to string, plan []errand[*modbusstation.Master]) {
 		for next := h.Now(); ; next = next.Add(2 * s.Pace) {
 			h.Sleep(next.Sub(h.Now()))
 			for _, p := range polls[to] {
+				if p.code == s.skip[to] {
+					continue
+				}
 				ask := map[byte]func(a, n uint16) ([]byte, error){1: m.To(p.unit).ReadCoils, 2: m.ReadDiscreteInputs, 3: m.ReadHoldingRegisters, 4: m.ReadInputRegisters}[p.code]
 				if _, err := ask(p.at, p.n); err != nil {
 					return err

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/roje-ot/roje/cmd/roje-lab/modbusstation"
 	"github.com/roje-ot/roje/cmd/roje-lab/simnet"
 	"github.com/roje-ot/roje/cmd/roje-lab/station"
 	"github.com/roje-ot/roje/cmd/roje-lab/tally"
@@ -20,6 +21,10 @@ type Stage struct {
 	host func(name string) station.Host
 	net  *simnet.Net // nil on real sockets
 
+	stations Stations                                // of the substation
+	units    map[string]map[byte]*modbusstation.Unit // of the site, by host
+	skip     map[string]byte                         // function code that a host is not polled with any more
+
 	mu    sync.Mutex
 	acts  []Performed
 	fails []error
@@ -27,7 +32,7 @@ type Stage struct {
 
 // NewStage makes a stage on hosts that somebody else provides.
 func NewStage(host func(name string) station.Host, pace time.Duration) *Stage {
-	return &Stage{Tally: &tally.Tally{}, Pace: pace, host: host}
+	return &Stage{Tally: &tally.Tally{}, Pace: pace, host: host, skip: map[string]byte{}}
 }
 
 // virtual makes a stage in virtual time, with the whole cast.

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/roje-ot/roje/cmd/roje-lab/dnp3station"
@@ -30,11 +31,19 @@ func Takes() []Take {
 			Start: time.Date(2026, 3, 11, 0, 1, 0, 0, time.UTC), Lead: 10 * time.Minute, Length: 24 * time.Hour, Pace: 30 * time.Second, Play: Day(wednesday, clock(11, 40), "rtu-3")},
 	}
 	for i, a := range Acts {
-		list = append(list, Take{File: "act-" + a.Name + ".pcap", About: a.Title,
-			Start: time.Date(2026, 3, 12, 8, 0, 0, 0, time.UTC).Add(time.Duration(i) * 13 * time.Minute), Lead: joined, Length: time.Minute, Pace: brisk,
+		after, length := cmp.Or(a.After, 20*time.Second), cmp.Or(a.Length, time.Minute)
+		file := "act-" + a.Name + ".pcap"
+		if length > 10*time.Minute {
+			file += ".gz"
+		}
+		list = append(list, Take{File: file, About: a.Title,
+			Start: time.Date(2026, 3, 12, 8, 0, 0, 0, time.UTC).Add(time.Duration(i) * 13 * time.Minute), Lead: joined, Length: length, Pace: brisk,
 			Play: func(s *Stage) {
 				s.Normal(shift)
-				s.after(a.Actor, joined+20*time.Second, func() { s.Perform(a) })
+				if a.Before != nil {
+					s.after(a.Actor, joined+5*time.Second, func() { a.Before(s) })
+				}
+				s.after(a.Actor, joined+after, func() { s.Perform(a) })
 			}})
 	}
 	list = append(list, takesGolden()...)

@@ -70,6 +70,7 @@ func devices() map[string]map[byte]*modbusstation.Unit {
 // site makes the devices answer.
 func (s *Stage) site() {
 	all := devices()
+	s.units = all
 	for _, host := range slices.Sorted(maps.Keys(all)) {
 		server := &modbusstation.Server{Units: all[host], Clock: s.host(host), Tally: s.Tally}
 		s.serve(host, "tcp", ":502", server.Serve)
