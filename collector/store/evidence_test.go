@@ -26,7 +26,7 @@ func TestCutEvidence(t *testing.T) {
 		}
 		kept := without[0].Records
 		if len(kept) != 3 || !bytes.Equal(kept[0].Body, records[0].Body) || string(kept[2].Body) != "[]" || string(kept[1].Body) != `{"alert":"a","size":9,"sha256":"0","at":3,"bytes":8}` {
-			t.Errorf("kept %s", kept)
+			t.Errorf("kept %+v", kept)
 		}
 		if !bytes.Equal(given[0].Records[1].Body, body) {
 			t.Error("the batches were changed")
