@@ -1,16 +1,16 @@
 package baseline_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/lang"
 	"github.com/roje-ot/roje/sensor"
 	"github.com/roje-ot/roje/testdata/need"
 )
@@ -32,30 +32,22 @@ func replayFiles(t *testing.T, phase rules.Phase, state string, files ...string)
 	return replayWith(t, sensor.Replaying{Captures: files, Phase: phase, State: state})
 }
 
+// shipped are the rules, which are loaded once.
+var shipped = sync.OnceValues(func() ([]*lang.Rule, error) { return sensor.LoadRules("") })
+
 // replayWith runs the sensor as r says and returns its alerts.
 func replayWith(t *testing.T, r sensor.Replaying) []*rules.Alert {
 	t.Helper()
-	out := filepath.Join(t.TempDir(), "alerts")
-	r.Alerts, r.Warn = out, io.Discard
-	if err := sensor.Replay(context.Background(), r); err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.Open(out)
+	set, err := shipped()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	var alerts []*rules.Alert
-	lines := bufio.NewScanner(f)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		a := &rules.Alert{}
-		if err := json.Unmarshal(lines.Bytes(), a); err != nil {
-			t.Fatal(err)
-		}
-		alerts = append(alerts, a)
+	r.Warn = io.Discard
+	report, err := sensor.Judge(context.Background(), r, set)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return alerts
+	return report.Alerts
 }
 
 const (
