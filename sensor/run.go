@@ -246,8 +246,8 @@ func (d *daemon) drain(ctx context.Context) {
 	check := time.NewTicker(50 * time.Millisecond)
 	defer check.Stop()
 	for {
-		stats := d.spool.Stats()
-		if stats.Records() == 0 && d.courier.Idle() {
+		idle := d.courier.Idle() // first: what it puts afterwards would be seen by neither
+		if stats := d.spool.Stats(); idle && stats.Records() == 0 {
 			return
 		}
 		select {
