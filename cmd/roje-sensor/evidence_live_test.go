@@ -395,8 +395,16 @@ func TestEvidenceToCollector(t *testing.T) {
 	}
 	for _, path := range sent {
 		id := strings.TrimSuffix(filepath.Base(path), ".pcapng")
+		last := ""
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Log(last)
+			}
+		})
 		await("evidence over a link with no way back", func() bool {
 			e, err := db.GetEvidence(t.Context(), scope, id)
+			waiting, _ := filepath.Glob(at("carried/*"))
+			last = fmt.Sprintf("evidence %+v, %v; not taken yet: %v", e, err, waiting)
 			return err == nil && e.State == store.EvidenceWhole && e.Who == ""
 		})
 		text, err := os.ReadFile(path)
