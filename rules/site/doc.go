@@ -3,7 +3,7 @@
 // rules, too.
 //
 //	disable:
-//	  - {rule: M04-modbus-diagnostics, reason: the vendor's tool polls diagnostics, author: j.doe}
+//	  - {rule: R06-modbus-identification, reason: the vendor's tool identifies devices each night, author: j.doe}
 //	severity:
 //	  - {rule: D01-dnp3-restart, severity: medium, reason: a test bay, author: j.doe}
 //	exceptions:
