@@ -27,13 +27,13 @@ const afterwards = 6 * time.Minute
 func TestChaos(t *testing.T) {
 	need.Long(t)
 	need.Superuser(t)
+	t.Logf("seed %d", *seed)
+	w := newWorld(t)
 	long := *lasts
 	if end, ok := t.Deadline(); ok && time.Until(end)-afterwards < long {
 		long = max(time.Until(end)-afterwards, time.Minute)
 		t.Logf("shortened to %v by -timeout; give -timeout 20m for all of it", long.Round(time.Second))
 	}
-	t.Logf("seed %d, %v", *seed, long)
-	w := newWorld(t)
 	for began := time.Now(); time.Since(began) < long; w.round++ {
 		w.look()
 		w.strike()
