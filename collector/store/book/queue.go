@@ -12,7 +12,11 @@ import (
 
 // span is how many alerts a page looks at, at most, to find those that a filter without an index of its own picks. Such a
 // page may be short, and the next one goes on from where it ended: what a page costs does not grow with the history.
-const span = 10_000
+// Where a key picks the alerts that are looked at, they lie apart from each other, and it is fewer.
+const (
+	span      = 10_000
+	keyedSpan = 2_500
+)
 
 // A condition is one of a filter, as SQL.
 type condition struct {
@@ -183,7 +187,11 @@ func (b Book) page(ctx context.Context, s store.Scope, o *order, key condition, 
 		w.and(o.row+" < "+o.mark, anys(after)...)
 	}
 	if len(rest) > 0 {
-		if p.end, err = b.bound(ctx, s, o, w); err != nil {
+		most := span
+		if key.text != "" {
+			most = keyedSpan
+		}
+		if p.end, err = b.bound(ctx, s, o, w, most); err != nil {
 			return p, err
 		}
 		if p.end != nil {
@@ -200,14 +208,14 @@ func (b Book) page(ctx context.Context, s store.Scope, o *order, key condition, 
 	return p, err
 }
 
-// bound is the place of the last alert that a page may look at; nil if there are fewer.
-func (b Book) bound(ctx context.Context, s store.Scope, o *order, w *where) ([]int64, error) {
+// bound is the place of the last of the most alerts that a page may look at; nil if there are fewer.
+func (b Book) bound(ctx context.Context, s store.Scope, o *order, w *where, most int) ([]int64, error) {
 	at := make([]int64, strings.Count(o.mark, "?"))
 	into := make([]any, len(at))
 	for i := range at {
 		into[i] = &at[i]
 	}
-	_, err := One(ctx, b.Reader(s), `SELECT `+o.columns+` FROM alerts `+w.String()+` ORDER BY `+o.by+` LIMIT 1 OFFSET ?`, w.with(span-1),
+	_, err := One(ctx, b.Reader(s), `SELECT `+o.columns+` FROM alerts `+w.String()+` ORDER BY `+o.by+` LIMIT 1 OFFSET ?`, w.with(most-1),
 		func(scan scan) (struct{}, error) { return struct{}{}, scan(into...) })
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil
