@@ -276,6 +276,12 @@ func TestUnderSystemd(t *testing.T) {
 		t.Errorf("the attempt is no alert: %v\n%s", err, alerts)
 	}
 
+	reload := exec.Command("nsenter", "--target", strconv.Itoa(h.pid1.Process.Pid), "--mount", "--pid", "--", "systemctl", "reload", "roje-sensor.service")
+	if out, err := reload.CombinedOutput(); err != nil {
+		t.Errorf("reload: %v\n%s", err, out)
+	}
+	h.logs("rules reloaded", 1)
+
 	if err := unix.Kill(sensor, unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -72,7 +73,7 @@ func joined(t *testing.T) (enrolment string) {
 }
 
 // TestLife runs the sensor through what it does in a life, with the list of system calls that ships: alerts with their
-// evidence go to a collector by TLS; the interface vanishes and comes back; the spool goes over each kind of one-way link,
+// evidence go to a collector by TLS; the rules are reloaded; the interface vanishes and comes back; the spool goes over each kind of one-way link,
 // to a name that has to be looked up, too. A call that is not on the list ends it.
 func TestLife(t *testing.T) {
 	span, peer := need.Veth(t)
@@ -86,6 +87,10 @@ func TestLife(t *testing.T) {
 	delivered := func(m map[string]float64) bool { return m["roje_alerts_total"] > 0 && m["roje_spool_bytes"] == 0 }
 	l.until("the collector has every alert", delivered)
 	sealed(t, l.cmd.Process.Pid)
+	if err := l.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	l.says("rules reloaded")
 
 	link, err := netlink.LinkByName(span)
 	if err == nil {
