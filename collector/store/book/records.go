@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/rules"
@@ -17,20 +20,37 @@ type Reading struct {
 	Err   error
 }
 
-// ReadAlerts reads the records that are alerts; the other Readings are zero.
+// ReadAlerts reads the records that are alerts; the other Readings are zero. Many are read on several cores.
 func ReadAlerts(records []batch.Record) []Reading {
+	const portion = 64
 	read := make([]Reading, len(records))
-	for i := range records {
-		if records[i].Kind != batch.KindAlert {
-			continue
-		}
-		a := &read[i]
-		a.Err = json.Unmarshal(records[i].Body, &a.Alert)
-		if a.Err == nil && (a.Alert.ID == "" || len(a.Alert.ID) > 200) {
-			a.Err = errors.New("no id, or too long a one")
-		}
+	var workers sync.WaitGroup
+	var next atomic.Int64
+	for range min(runtime.GOMAXPROCS(0), (len(records)+portion-1)/portion) {
+		workers.Go(func() {
+			for {
+				to := int(next.Add(portion))
+				if to-portion >= len(records) {
+					return
+				}
+				for i := to - portion; i < min(to, len(records)); i++ {
+					read[i].alert(&records[i])
+				}
+			}
+		})
 	}
+	workers.Wait()
 	return read
+}
+
+func (a *Reading) alert(r *batch.Record) {
+	if r.Kind != batch.KindAlert {
+		return
+	}
+	a.Err = json.Unmarshal(r.Body, &a.Alert)
+	if a.Err == nil && (a.Alert.ID == "" || len(a.Alert.ID) > 200) {
+		a.Err = errors.New("no id, or too long a one")
+	}
 }
 
 // Streams implements store.Intake.
