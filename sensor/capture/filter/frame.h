@@ -199,10 +199,12 @@ struct look {
 	__u8 tagged;       // an outer tag was read
 };
 
-// begin leaves out d, which is made only for fragments.
+// begin clears d too, though only fragments make it: without CAP_PERFMON the kernel refuses a program that may hand over
+// bytes of its stack that nothing was written to.
 static __always_inline void begin(struct look *l, __u32 len, __be16 ether)
 {
 	__builtin_memset(&l->p, 0, sizeof l->p);
+	__builtin_memset(&l->d, 0, sizeof l->d);
 	l->off = 14;
 	l->len = len;
 	l->more = l->tags = l->tagged = 0;
