@@ -63,6 +63,10 @@ bench: ## decoding and judging, with ratios against peers and floors measured in
 bench-capture: ## capturing beside gopacket and tcpdump, in turns, with the ratios that must hold (root)
 	$(GO) run ./sensor/capture/bench
 
+.PHONY: bench-store
+bench-store: ## pages and searches of the queue at the API over 1 and 10 million stored alerts (hours, many GB)
+	$(GO) test ./collector/store/history -run '^$$' -bench History -alerts 1000000,10000000 -benchtime 1x -timeout 5h
+
 .PHONY: conformance
 conformance: ## field by field against tshark over the capture corpus (needs tshark and the corpus)
 	$(GO) test -count=1 -v -run 'TestConformance|TestTruth' ./sensor
