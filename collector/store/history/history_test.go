@@ -125,16 +125,17 @@ func get(t testing.TB, h http.Handler, path string) []byte {
 }
 
 // TestHistory holds that the API answers each question over a filled store, and that no statement of a page reads more
-// of PostgreSQL's pages where four times as much is stored: a few more, as trees of indexes grow by a level.
+// of PostgreSQL's pages where three times as much is stored: a few more, as trees of indexes grow by a level. The first
+// size is one at which each page has as many alerts to look at as it may.
 func TestHistory(t *testing.T) {
 	need.Long(t)
 	for _, open := range []func(testing.TB) *filled{inSQLite, inPostgres} {
 		st := open(t)
 		sc := fleet(t, st)
 		served := serve(t, st, sc)
-		sizes := []int{60_000}
+		sizes := []int{160_000}
 		if st.read != nil {
-			sizes = append(sizes, 240_000)
+			sizes = append(sizes, 480_000)
 		}
 		var before map[string]int
 		for _, n := range sizes {
