@@ -74,8 +74,16 @@ func NewRing(c Config) *Ring {
 
 // keyOf names the pair of hosts of a frame, whichever of the two sent it.
 func keyOf(p *capture.Packet) uint64 {
-	if b := p.Data; p.Link == linkEthernet && len(b) >= 34 && b[12] == typeIPv4>>8 && b[13] == typeIPv4&0xff {
-		return join(uint64(binary.BigEndian.Uint32(b[26:])), uint64(binary.BigEndian.Uint32(b[30:])))
+	if b := p.Data; p.Link == linkEthernet && len(b) >= 38 { // what nearly all frames are, without the rest of parse
+		at := 12
+		kind := binary.BigEndian.Uint16(b[at:])
+		if kind == typeVLAN {
+			at += 4
+			kind = binary.BigEndian.Uint16(b[at:])
+		}
+		if kind == typeIPv4 {
+			return join(uint64(binary.BigEndian.Uint32(b[at+14:])), uint64(binary.BigEndian.Uint32(b[at+18:])))
+		}
 	}
 	l := parse(uint16(p.Link), p.Data)
 	src, dst := l.ends(p.Data)
