@@ -43,6 +43,7 @@ func planDNP3(rng *rand.Rand, n int) (list []deed) {
 
 // TestLedgerOpenDNP3 holds the ledger against a master and an outstation of opendnp3.
 func TestLedgerOpenDNP3(t *testing.T) {
+	need.Long(t) // what of it may race, TestLedgerLibmodbus and TestLedgerGoburrow run, too
 	python := need.Python(t, "opendnp3")
 	p := party{name: "opendnp3", port: 20000, plan: planDNP3, twist: twistDNP3, act: script(python, "testdata/opendnp3_acts.py"),
 		wants:  []ledger.Outcome{ledger.Confirmed, ledger.Refused, ledger.Timeout, ledger.Mismatch},

@@ -78,6 +78,7 @@ func planIEC104(rng *rand.Rand, n int) (list []deed) {
 
 // TestLedgerC104 holds the ledger against a client and a server of lib60870.
 func TestLedgerC104(t *testing.T) {
+	need.Long(t) // what of it may race, TestLedgerLibmodbus and TestLedgerGoburrow run, too
 	python := need.Python(t, "c104")
 	p := party{name: "lib60870", port: 2404, plan: planIEC104, twist: twistIEC104, act: script(python, "testdata/c104_acts.py"),
 		wants:  []ledger.Outcome{ledger.Confirmed, ledger.Refused, ledger.Timeout, ledger.Mismatch, ledger.NoSelect},
@@ -114,6 +115,7 @@ func planIEC104Fates(rng *rand.Rand, n int) (list []deed) {
 // TestLedgerC104Server holds the ledger against a server of lib60870, whose client is the lab's. What became of a
 // command is read from the confirmations.
 func TestLedgerC104Server(t *testing.T) {
+	need.Long(t) // what of it may race, TestLedgerLibmodbus and TestLedgerGoburrow run, too
 	python := need.Python(t, "c104")
 	p := party{name: "lib60870's server", port: 2404, plan: planIEC104Fates,
 		wants:  []ledger.Outcome{ledger.Confirmed, ledger.NoSelect, ledger.Mismatch, ledger.Timeout},

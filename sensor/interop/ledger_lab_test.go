@@ -115,6 +115,7 @@ func planDNP3Fates(rng *rand.Rand, n int) (list []deed) {
 // TestLedgerOpenDNP3Outstation holds the ledger against an outstation of opendnp3, whose master is the lab's. What
 // became of a control is read from the status that the outstation gave back.
 func TestLedgerOpenDNP3Outstation(t *testing.T) {
+	need.Long(t) // what of it may race, TestLedgerLibmodbus and TestLedgerGoburrow run, too
 	python := need.Python(t, "opendnp3")
 	p := party{name: "opendnp3's outstation", port: 20000, plan: planDNP3Fates, twist: twistDNP3,
 		wants: ledger.Outcomes,

@@ -55,6 +55,7 @@ const (
 // TestLedgerPymodbus holds the ledger against pymodbus. Its client takes an answer about another register for a success:
 // what it says is read from its own trace of the PDUs that it sent and received.
 func TestLedgerPymodbus(t *testing.T) {
+	need.Long(t) // what of it may race, TestLedgerLibmodbus and TestLedgerGoburrow run, too
 	python := need.Python(t, "pymodbus")
 	p := party{name: "pymodbus", port: 502, plan: planModbus(true), twist: twistModbus, wants: modbusOutcomes, cannot: noSelection,
 		act: script(python, "testdata/pymodbus_acts.py")}

@@ -56,6 +56,7 @@ var notable = []string{"checksum", "Checksum", "incorrect", "Unexpected", "Inval
 // TestTshark holds that tshark finds nothing malformed, lost, repeated or out of order in what the lab made, and counts
 // the messages that the lab says it sent. Only acts that break the rules on purpose may differ.
 func TestTshark(t *testing.T) {
+	need.Long(t)
 	tshark := need.Tool(t, "tshark", "tshark")
 	dir, all := shipped(t)
 	for _, truth := range all {
