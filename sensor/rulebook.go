@@ -15,7 +15,7 @@ import (
 	"github.com/roje-ot/roje/rules/lang"
 	"github.com/roje-ot/roje/rules/pack"
 	"github.com/roje-ot/roje/rules/site"
-	"github.com/roje-ot/roje/sensor/baseline"
+	"github.com/roje-ot/roje/sensor/keyfile"
 )
 
 // RuleFiles says where a sensor's rules come from, beside the built-in pack, which is trusted as part of the program.
@@ -105,7 +105,7 @@ func (b *Rulebook) addPack(f RuleFiles, packed []byte) error {
 		return fmt.Errorf("rules: %s: %w", f.Rules, err)
 	}
 	if f.Key != "" {
-		key, err := baseline.PublicKey(f.Key)
+		key, err := keyfile.Public(f.Key)
 		if err != nil {
 			return fmt.Errorf("rules_key: %w", err)
 		}

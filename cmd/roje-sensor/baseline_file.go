@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/roje-ot/roje/sensor/baseline"
+	"github.com/roje-ot/roje/sensor/keyfile"
 )
 
 // signatureOf is the file of an exported baseline's signature.
@@ -30,7 +31,7 @@ func exportBaseline(open withBaseline) *cobra.Command {
 					return err
 				}
 				if keyFile != "" {
-					key, err := baseline.PrivateKey(keyFile)
+					key, err := keyfile.Private(keyFile)
 					if err != nil {
 						return err
 					}
@@ -59,7 +60,7 @@ func importBaseline(open withBaseline) *cobra.Command {
 				return err
 			}
 			if keyFile != "" {
-				key, err := baseline.PublicKey(keyFile)
+				key, err := keyfile.Public(keyFile)
 				if err != nil {
 					return err
 				}

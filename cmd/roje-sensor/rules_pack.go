@@ -13,7 +13,7 @@ import (
 	"github.com/roje-ot/roje/rules/pack"
 	"github.com/roje-ot/roje/rules/site"
 	"github.com/roje-ot/roje/sensor"
-	"github.com/roje-ot/roje/sensor/baseline"
+	"github.com/roje-ot/roje/sensor/keyfile"
 )
 
 // rulesPack works with signed packs. None of it needs a network.
@@ -41,7 +41,7 @@ func packSign() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			owner, err := baseline.PrivateKey(key)
+			owner, err := keyfile.Private(key)
 			if err != nil {
 				return err
 			}

@@ -69,17 +69,8 @@ func Load(dir string) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("enrolment: %w", err)
 	}
-	keyDER, err := readPEM(filepath.Join(dir, fileKey), "PRIVATE KEY")
-	if err != nil {
+	if id.Key, err = readKey(dir); err != nil {
 		return nil, err
-	}
-	key, err := x509.ParsePKCS8PrivateKey(keyDER)
-	if err != nil {
-		return nil, fmt.Errorf("enrolment: %s: %w", fileKey, err)
-	}
-	var ok bool
-	if id.Key, ok = key.(ed25519.PrivateKey); !ok {
-		return nil, fmt.Errorf("enrolment: %s is not an Ed25519 key", fileKey)
 	}
 	if id.CA, err = readCert(filepath.Join(dir, fileCA)); err != nil {
 		return nil, err

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"github.com/roje-ot/roje/sensor/keyfile"
 )
 
 // KeyFile is the sensor's own key in its folder, where it is not enrolled and so has no other.
@@ -15,24 +17,12 @@ const KeyFile = "evidence.key"
 
 // LoadKey reads the Ed25519 key at path (PKCS #8, PEM), and makes one if there is none and make is set.
 func LoadKey(path string, make bool) (ed25519.PrivateKey, error) {
-	text, err := os.ReadFile(path)
+	key, err := keyfile.Private(path)
 	if errors.Is(err, fs.ErrNotExist) && make {
 		return newKey(path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("evidence key: %w", err)
-	}
-	p, _ := pem.Decode(text)
-	if p == nil {
-		return nil, fmt.Errorf("evidence key %s: no PEM", path)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(p.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("evidence key %s: %w", path, err)
-	}
-	key, ok := parsed.(ed25519.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("evidence key %s: not an Ed25519 key", path)
 	}
 	return key, nil
 }
