@@ -9,6 +9,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/roje-ot/roje/rules/batch/proof"
 )
 
 // A Seal says, in the sensor's name, which record was the newest at a time, and with it all before it: Head is the last
@@ -44,11 +46,8 @@ func (s *Seal) Check() error {
 	return nil
 }
 
-// Fingerprint names the key that signed: the SHA-256 of its 32 bytes, hex.
-func (s *Seal) Fingerprint() string {
-	sum := sha256.Sum256(s.Key)
-	return hex.EncodeToString(sum[:])
-}
+// Fingerprint names the key that signed.
+func (s *Seal) Fingerprint() string { return proof.Fingerprint(s.Key) }
 
 var bucketSeals = []byte("seals") // number of the seal, big endian: the Seal as JSON
 

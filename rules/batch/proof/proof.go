@@ -18,8 +18,11 @@ type Seal struct {
 	Key    ed25519.PublicKey // that signed it; whose it is must be known otherwise
 }
 
-// Fingerprint names the key: the SHA-256 of its 32 bytes, hex.
-func (s *Seal) Fingerprint() string {
-	sum := sha256.Sum256(s.Key)
+// Fingerprint names the key that signed.
+func (s *Seal) Fingerprint() string { return Fingerprint(s.Key) }
+
+// Fingerprint names a key that signs: the SHA-256 of its 32 bytes, hex.
+func Fingerprint(key ed25519.PublicKey) string {
+	sum := sha256.Sum256(key)
 	return hex.EncodeToString(sum[:])
 }
