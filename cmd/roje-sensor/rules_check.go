@@ -25,16 +25,20 @@ func (f *ruleFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.files.State, "state", "", "`DIR` that remembers which packs were in use")
 }
 
-// get returns the files.
-func (f *ruleFlags) get() (sensor.RuleFiles, error) {
-	if f.config == "" {
-		return f.files, nil
+// book reads the rules, as a sensor would.
+func (f *ruleFlags) book() (*sensor.Rulebook, error) {
+	files := f.files
+	if f.config != "" {
+		if files != (sensor.RuleFiles{}) {
+			return nil, usageError{errors.New("--config says it all: leave out --rules, --site, --key and --state")}
+		}
+		cfg, err := sensor.LoadConfig(f.config)
+		if err != nil {
+			return nil, err
+		}
+		files = cfg.RuleFiles()
 	}
-	if f.files != (sensor.RuleFiles{}) {
-		return f.files, usageError{errors.New("--config says it all: leave out --rules, --site, --key and --state")}
-	}
-	cfg, err := sensor.LoadConfig(f.config)
-	return cfg.RuleFiles(), err
+	return sensor.LoadRulebook(files, time.Now())
 }
 
 // sayExpired names the exceptions that no longer apply.
@@ -49,11 +53,7 @@ func rulesCheck() *cobra.Command {
 	var f ruleFlags
 	cmd := &cobra.Command{Use: "check [--config FILE]", Short: "Say all that is wrong with rules, packs and a site's word about them", Args: needs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			files, err := f.get()
-			if err != nil {
-				return err
-			}
-			book, err := sensor.LoadRulebook(files, time.Now())
+			book, err := f.book()
 			if err != nil {
 				return err
 			}
@@ -84,11 +84,7 @@ func rulesList() *cobra.Command {
 	var f ruleFlags
 	cmd := &cobra.Command{Use: "list [--config FILE]", Short: "List the rules in force: id, severity, name", Args: needs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			files, err := f.get()
-			if err != nil {
-				return err
-			}
-			book, err := sensor.LoadRulebook(files, time.Now())
+			book, err := f.book()
 			if err != nil {
 				return err
 			}
