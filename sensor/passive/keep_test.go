@@ -17,20 +17,6 @@ import (
 	"github.com/roje-ot/roje/testdata/need"
 )
 
-// bpffs mounts one in a mount namespace of the calling thread, which is a test's own since need.Veth.
-func bpffs(t *testing.T) {
-	t.Helper()
-	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Mount("bpf", "/sys/fs/bpf", "bpf", 0, ""); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // crash lets go of what a process holds, as its end would, and of nothing else.
 func (e *Egress) crash(t *testing.T) {
 	t.Helper()
@@ -43,7 +29,7 @@ func (e *Egress) crash(t *testing.T) {
 // from there; that its pin was removed is noticed.
 func TestPinned(t *testing.T) {
 	span, peer := need.Veth(t)
-	bpffs(t)
+	need.BPFFS(t)
 	first, err := DropEgress(span, false)
 	if err != nil || first.Unpinned != nil {
 		t.Fatal(err, first.Unpinned)
@@ -85,7 +71,7 @@ func TestPinned(t *testing.T) {
 // TestPinOfAnother: a pin whose interface has vanished gives way to one for the interface that has its name now.
 func TestPinOfAnother(t *testing.T) {
 	span, peer := need.Veth(t)
-	bpffs(t)
+	need.BPFFS(t)
 	old, err := DropEgress(span, false)
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +161,7 @@ func aside(t *testing.T, f func() error) <-chan error {
 // TestKeep: whoever keeps watch says what was tried and which layer is missing, and the layers stay when it ends.
 func TestKeep(t *testing.T) {
 	span, peer := need.Veth(t)
-	bpffs(t)
+	need.BPFFS(t)
 	before := marks
 	marks = t.TempDir()
 	t.Cleanup(func() { marks = before })

@@ -49,6 +49,12 @@ func Tool(t testing.TB, name, hint string) string {
 	return path
 }
 
+// Systemd says that none can be booted in namespaces of a test's own, and why.
+func Systemd(t testing.TB, why string) {
+	t.Helper()
+	missing(t, "a kernel on which a systemd boots in namespaces", why)
+}
+
 // Superuser skips where the test may not make network namespaces.
 func Superuser(t testing.TB) {
 	t.Helper()

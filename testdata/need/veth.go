@@ -86,3 +86,18 @@ func OneCPU(t testing.TB) {
 		runtime.UnlockOSThread()
 	})
 }
+
+// BPFFS gives the calling thread, which is the test's own since Veth, a view of the mounted file systems that nobody else
+// shares, and in it a bpffs of its own.
+func BPFFS(t testing.TB) {
+	t.Helper()
+	if err := unix.Unshare(unix.CLONE_NEWNS | unix.CLONE_FS); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		t.Fatalf("make mounts private: %v", err)
+	}
+	if err := unix.Mount("bpf", "/sys/fs/bpf", "bpf", 0, ""); err != nil {
+		t.Fatalf("mount a bpffs: %v", err)
+	}
+}
