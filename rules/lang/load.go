@@ -3,7 +3,6 @@ package lang
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/strict"
 )
 
 // Limits of a rule file.
@@ -36,7 +36,8 @@ func (v *Vocabulary) Load(file string, text []byte) ([]*Rule, error) {
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
-		r.fail(yamlLine(err), 1, "", "%s", strings.TrimPrefix(err.Error(), "yaml: "))
+		line, message := strict.Fault(err)
+		r.fail(line, 1, "", "%s", message)
 		return nil, errors.Join(r.errs...)
 	}
 	if len(doc.Content) == 0 {
@@ -68,16 +69,6 @@ func (v *Vocabulary) Load(file string, text []byte) ([]*Rule, error) {
 		return nil, errors.Join(r.errs...)
 	}
 	return loaded, nil
-}
-
-var yamlLineRE = regexp.MustCompile(`line (\d+)`)
-
-func yamlLine(err error) int {
-	if m := yamlLineRE.FindStringSubmatch(err.Error()); m != nil {
-		n, _ := strconv.Atoi(m[1])
-		return n
-	}
-	return 1
 }
 
 // A reader walks the YAML nodes of one file and gathers what is wrong.
@@ -116,30 +107,15 @@ func (r *reader) inside(n *yaml.Node, err error) {
 
 // fields calls one function per key of the mapping n; unknown and repeated keys are errors.
 func (r *reader) fields(n *yaml.Node, what string, table map[string]func(*yaml.Node)) (seen map[string]bool) {
-	seen = map[string]bool{}
 	if n.Kind != yaml.MappingNode {
 		r.errorf(n, "write `key: value` pairs", "%s must be a mapping", what)
-		return seen
+		return map[string]bool{}
 	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		read, ok := table[key.Value]
-		switch {
-		case !ok:
-			names := make([]string, 0, len(table))
-			for name := range table {
-				names = append(names, name)
-			}
-			slices.Sort(names)
-			r.errorf(key, didYouMean(key.Value, names), "unknown key %q in %s", key.Value, what)
-		case seen[key.Value]:
-			r.errorf(key, "", "key %q twice in %s", key.Value, what)
-		default:
-			seen[key.Value] = true
-			read(value)
-		}
-	}
-	return seen
+	return strict.Fields(n, table,
+		func(key *yaml.Node, known []string) {
+			r.errorf(key, didYouMean(key.Value, known), "unknown key %q in %s", key.Value, what)
+		},
+		func(key *yaml.Node) { r.errorf(key, "", "key %q twice in %s", key.Value, what) })
 }
 
 func (r *reader) text(n *yaml.Node, dst *string) {

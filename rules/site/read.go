@@ -3,9 +3,7 @@ package site
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -50,8 +48,6 @@ func (r *reader) errorf(n *yaml.Node, hint, format string, args ...any) {
 	r.errs = append(r.errs, &lang.Error{File: r.file, Line: n.Line, Col: n.Column, Message: fmt.Sprintf(format, args...), Hint: hint})
 }
 
-var yamlLineRE = regexp.MustCompile(`line (\d+)`)
-
 func (r *reader) document(text []byte) {
 	start := &yaml.Node{Line: 1, Column: 1}
 	if len(text) > maxBytes {
@@ -60,10 +56,8 @@ func (r *reader) document(text []byte) {
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(text, &doc); err != nil {
-		if m := yamlLineRE.FindStringSubmatch(err.Error()); m != nil {
-			start.Line, _ = strconv.Atoi(m[1])
-		}
-		r.errorf(start, "", "%s", strings.TrimPrefix(err.Error(), "yaml: "))
+		line, message := strict.Fault(err)
+		r.errorf(&yaml.Node{Line: line, Column: 1}, "", "%s", message)
 		return
 	}
 	if len(doc.Content) == 0 {
@@ -96,29 +90,13 @@ func (r *reader) list(name string, each func(*yaml.Node)) func(*yaml.Node) {
 // fields calls one function per key of the mapping n, and returns the keys that it has; unknown and repeated keys are
 // errors.
 func (r *reader) fields(n *yaml.Node, what string, table map[string]func(*yaml.Node)) (seen map[string]bool) {
-	seen = map[string]bool{}
 	if n.Kind != yaml.MappingNode {
 		r.errorf(n, "write `key: value` pairs", "%s must be a mapping", what)
-		return seen
+		return map[string]bool{}
 	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		read, ok := table[key.Value]
-		switch {
-		case !ok:
-			names := make([]string, 0, len(table))
-			for name := range table {
-				names = append(names, name)
-			}
-			r.errorf(key, "", "%v", strict.Unknown("key", key.Value, names))
-		case seen[key.Value]:
-			r.errorf(key, "", "key %q twice in %s", key.Value, what)
-		default:
-			seen[key.Value] = true
-			read(value)
-		}
-	}
-	return seen
+	return strict.Fields(n, table,
+		func(key *yaml.Node, known []string) { r.errorf(key, "", "%v", strict.Unknown("key", key.Value, known)) },
+		func(key *yaml.Node) { r.errorf(key, "", "key %q twice in %s", key.Value, what) })
 }
 
 // text reads a text that must say something.
