@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/engine"
 	"github.com/roje-ot/roje/sensor/capture"
 	"github.com/roje-ot/roje/testdata/need"
 )
@@ -209,13 +210,18 @@ func TestReload(t *testing.T) {
 		return w.Code, w.Body.String()
 	}
 
-	judge := d.judge
+	judging := func() *engine.Engine {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		return d.judge
+	}
+	judge := judging()
 	put(t, mine, strings.Replace(siteRule, "severity", "severty", 1))
 	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
 	wait("those before go on")
-	if d.judge != judge {
+	if judging() != judge {
 		t.Error("the engine was exchanged for rules that are wrong")
 	}
 	after := d.rules.health()
@@ -233,9 +239,10 @@ func TestReload(t *testing.T) {
 	if code, text := post("localhost"); code != http.StatusOK || !strings.Contains(text, " rules, of which ") {
 		t.Errorf("%d %s", code, text)
 	}
-	if after = d.rules.health(); after.Rules != before.Rules+1 || after.Refused != "" || d.judge == judge {
+	if after = d.rules.health(); after.Rules != before.Rules+1 || after.Refused != "" || judging() == judge {
 		t.Errorf("%+v", after)
 	}
+	wait("rules reloaded")
 	if refused := gauge1(t, d, "roje_rules_refused"); refused != 0 {
 		t.Errorf("roje_rules_refused is %v", refused)
 	}
