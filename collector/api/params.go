@@ -59,7 +59,7 @@ var listParams = []param{
 	}},
 	{"rule", "string", "the rule's id", nil, func(q *query, text string) error { q.filter.Rule = text; return nil }},
 	{"sensor", "string", "the sensor's id", nil, func(q *query, text string) error { q.filter.Sensor = text; return nil }},
-	{"proto", "string", "modbus, dnp3 or iec104", nil, func(q *query, text string) error { q.filter.Proto = text; return nil }},
+	{"proto", "string", "the protocol, as sensors name it (modbus, dnp3, iec104)", nil, func(q *query, text string) error { q.filter.Proto = text; return nil }},
 	{"incident", "string", "the incident's id", nil, func(q *query, text string) error { q.filter.Incident = text; return nil }},
 	{"host", "string", "part of the client or the server", nil, func(q *query, text string) error { q.filter.Host = text; return nil }},
 	{"q", "string", "part of the sentence, the client or the server", nil, func(q *query, text string) error { q.filter.Text = text; return nil }},

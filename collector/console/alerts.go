@@ -85,8 +85,17 @@ func (v alertsView) Severities() []string {
 	return out
 }
 
-// Statuses and Protocols are the choices of the filters.
+// Statuses are the choices of their filter.
 func (v alertsView) Statuses() []string { return statusNames }
 
-// Protocols are those the sensors decode.
-func (v alertsView) Protocols() []string { return []string{"modbus", "dnp3", "iec104"} }
+// Protocols are those of the alerts on the page. They are offered, and any other can be written: which ones there are is a
+// matter of the sensors.
+func (v alertsView) Protocols() (names []string) {
+	for _, a := range v.Alerts {
+		if a.Proto != "" && !slices.Contains(names, a.Proto) {
+			names = append(names, a.Proto)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
