@@ -21,7 +21,7 @@ func TestCodes(t *testing.T) {
 		}
 		seen[c.Code] = true
 	}
-	// The checklist of reference/decoders.md 1.1.
+	// The functions of the specification, its reserved codes, and those of vendors.
 	for _, fc := range []uint16{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 40, 41, 42, 43,
 		65, 72, 90, 91, 100, 110, 125, 126, 127} {
 		if !seen[fc] {

@@ -59,7 +59,7 @@ func ofProtocol(proto byte) func([]byte) bool {
 
 const rawProto = 253 // for experiments, RFC 3692
 
-// senders are the ways of capture.md's table, the most innocent first.
+// senders are the ways in which a frame can leave a port, the most innocent first.
 var senders = []sender{
 	{"ARP, for an address of the port's network", true, askAddress, ofType(0x0806)},
 	{"IPv6, a ping to all nodes", true, pingAll, ofType(0x86dd)},

@@ -73,7 +73,7 @@ func flooding(arrived *atomic.Uint64) func(string) (func(), error) {
 	}
 }
 
-// TestTable runs the whole table, and holds every cell to what capture.md's table measured: what a layer must stop does
+// TestTable runs the whole table, and holds every cell to what is known of its layer: what it must stop does
 // not arrive, what goes around it does, and without a layer everything arrives.
 func TestTable(t *testing.T) {
 	need.Superuser(t)
