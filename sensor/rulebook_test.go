@@ -28,7 +28,7 @@ func signer(t *testing.T, seed byte) (ed25519.PrivateKey, string) {
 
 func packed(t *testing.T, key ed25519.PrivateKey, version uint64, text string) []byte {
 	t.Helper()
-	b, err := site.Seal("grid", version, time.Unix(1.8e9, 0), fstest.MapFS{"mine.yaml": {Data: []byte(text)}}, key)
+	b, err := site.Seal("grid", version, time.Unix(1.8e9, 0), site.Terms{}, fstest.MapFS{"mine.yaml": {Data: []byte(text)}}, key)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func packSign() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			packed, err := site.Seal(name, version, time.Now(), os.DirFS(args[0]), owner)
+			packed, err := site.Seal(name, version, time.Now(), site.Terms{}, os.DirFS(args[0]), owner)
 			if err != nil {
 				return err
 			}

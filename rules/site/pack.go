@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,13 +28,15 @@ const PackExt = ".rojepack"
 // packForm is the shape of a pack: its manifest, then its files one after the other, then the signature.
 var packForm = batch.Form{Magic: "ROJP", Version: 1, MaxHeader: 256 << 10, MaxPayload: maxPack}
 
-// A Manifest says what is in a pack. A pack has one form only: the files stand in the order of their names.
+// A Manifest says what is in a pack, and for whom it is. A pack has one form only: the files stand in the order of their
+// names.
 type Manifest struct {
 	Name    string    `json:"name"`    // of the pack: lower case letters, digits, '-' and '_'
 	Version uint64    `json:"version"` // grows with each pack of this name; at least 1
 	Created time.Time `json:"created"` // UTC, whole seconds
 	Key     string    `json:"key"`     // batch.KeyID of the key that signed
-	Files   []File    `json:"files"`
+	Terms
+	Files []File `json:"files"`
 }
 
 // A File is one rule file of a pack.
@@ -52,9 +55,10 @@ type Pack struct {
 	files map[string][]byte
 }
 
-// Seal makes a pack of the *.yaml files at the top of fsys and signs it. The rules are not looked at.
-func Seal(name string, version uint64, created time.Time, fsys fs.FS, key ed25519.PrivateKey) ([]byte, error) {
-	m := Manifest{Name: name, Version: version, Created: created.UTC().Truncate(time.Second), Key: batch.KeyID(key.Public().(ed25519.PublicKey))}
+// Seal makes a pack of the *.yaml files at the top of fsys and signs it. What the files say is not looked at.
+func Seal(name string, version uint64, created time.Time, terms Terms, fsys fs.FS, key ed25519.PrivateKey) ([]byte, error) {
+	m := Manifest{Name: name, Version: version, Created: created.UTC().Truncate(time.Second), Key: batch.KeyID(key.Public().(ed25519.PublicKey)), Terms: terms}
+	m.Expires = m.Expires.UTC().Truncate(time.Second)
 	entries, err := fs.ReadDir(fsys, ".") // sorted by name
 	if err != nil {
 		return nil, err
@@ -94,6 +98,11 @@ func (m *Manifest) check() error {
 		return fmt.Errorf("pack: %d is no version; the first is 1", m.Version)
 	case len(m.Files) == 0:
 		return errors.New("pack: no *.yaml file")
+	}
+	if err := m.Terms.check(); err != nil {
+		return fmt.Errorf("pack: %w", err)
+	}
+	switch {
 	case len(m.Files) > maxFiles:
 		return fmt.Errorf("pack: %d files are more than %d", len(m.Files), maxFiles)
 	}
@@ -105,6 +114,8 @@ func (m *Manifest) check() error {
 			return fmt.Errorf("pack: %q stands behind %q", f.Name, m.Files[i-1].Name)
 		case f.Size < 0 || f.Size > maxPack:
 			return fmt.Errorf("pack: %s cannot have %d bytes", f.Name, f.Size)
+		case m.Kind == Policy && !slices.Contains(policyFiles, f.Name):
+			return fmt.Errorf("pack: %s has no place in a policy, which has %s", f.Name, strings.Join(policyFiles, ", "))
 		}
 	}
 	return nil
@@ -166,9 +177,9 @@ func (p *Pack) Verify(pub ed25519.PublicKey) error {
 func (p *Pack) After(version uint64, hash batch.Hash) error {
 	switch {
 	case p.Version < version:
-		return fmt.Errorf("pack %s %d is older than %d, which was in use: going back is refused; sign it again with a version above %d", p.Name, p.Version, version, version)
+		return fmt.Errorf("pack %s %d is %w than %d, which was in use: going back is refused; sign it again with a version above %d", p.Name, p.Version, ErrOlder, version, version)
 	case p.Version == version && p.Hash != hash:
-		return fmt.Errorf("pack %s %d is not the pack %s %d that was in use; give it a version of its own", p.Name, p.Version, p.Name, version)
+		return fmt.Errorf("pack %s %d is not the pack %s %d that was in use (%w); give it a version of its own", p.Name, p.Version, p.Name, version, ErrReplayed)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func public(key ed25519.PrivateKey) ed25519.PublicKey { return key.Public().(ed2
 
 func sealed(t *testing.T, version uint64) []byte {
 	t.Helper()
-	b, err := Seal("grid", version, created, ruleFS, owner)
+	b, err := Seal("grid", version, created, Terms{}, ruleFS, owner)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,7 +154,7 @@ func TestForgedPacks(t *testing.T) {
 		version uint64
 		fsys    fs.FS
 	}{{"Grid", 1, ruleFS}, {"grid", 0, ruleFS}, {"grid", 1, fstest.MapFS{}}, {"grid", 1, fstest.MapFS{"a.yaml": {Data: make([]byte, maxPack+1)}}}} {
-		if _, err := Seal(c.name, c.version, created, c.fsys, owner); err == nil {
+		if _, err := Seal(c.name, c.version, created, Terms{}, c.fsys, owner); err == nil {
 			t.Errorf("sealed %q %d", c.name, c.version)
 		}
 	}

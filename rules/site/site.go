@@ -1,6 +1,7 @@
 package site
 
 import (
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -72,6 +73,17 @@ func (o *Overrides) Suppressed() map[string]uint64 {
 		by[x.Rule] += x.Suppressed()
 	}
 	return by
+}
+
+// Over returns what o and then local say: of a rule's severity, the word of local counts. Both are left as they are.
+func (o *Overrides) Over(local *Overrides) *Overrides {
+	switch {
+	case o == nil:
+		return local
+	case local == nil:
+		return o
+	}
+	return &Overrides{slices.Concat(o.Disabled, local.Disabled), slices.Concat(o.Severities, local.Severities), slices.Concat(o.Exceptions, local.Exceptions)}
 }
 
 // Carry goes on counting where the same exceptions of old stood.
