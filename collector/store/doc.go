@@ -26,6 +26,7 @@ var (
 	ErrExists   = errors.New("exists already")
 	ErrToken    = errors.New("token cannot be used") // wrapped by a text that says why
 	ErrForked   = errors.New("two different envelopes claim the same numbers")
+	ErrChanged  = errors.New("it has changed meanwhile")
 	ErrCursor   = errors.New("cursor is not one that this list gave out")
 	ErrFull     = errors.New("no space left for the store")
 )

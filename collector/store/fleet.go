@@ -13,12 +13,19 @@ type Fleet interface {
 	// CreateToken keeps a token's hash. ErrExists: the id is taken.
 	CreateToken(ctx context.Context, s Scope, t Token) error
 	// Enrol uses the token up and records the sensor with its certificate, in one transaction. The errors say whether the
-	// token is unknown, used or expired, all of them ErrToken.
+	// token is unknown, used or expired, or waits for its approval, all of them ErrToken.
 	Enrol(ctx context.Context, s Scope, token string, secret [32]byte, sensor Sensor, cert Cert, at time.Time) error
 	// AddCert records another certificate of a sensor.
 	AddCert(ctx context.Context, s Scope, cert Cert) error
 	// FindCert returns a certificate of a sensor by its key (batch.KeyID), the one that expires last.
 	FindCert(ctx context.Context, s Scope, sensor, key string) (Cert, error)
+	// AskJoin records that a sensor wants to join by a token that a person must approve, and returns what is recorded: asked
+	// again with the same key, what became of it. Another key than the first is ErrToken, as is a token that cannot be used.
+	AskJoin(ctx context.Context, s Scope, secret [32]byte, j Join) (Join, error)
+	// Joins lists those who asked, the last first.
+	Joins(ctx context.Context, s Scope) ([]Join, error)
+	// JudgeJoin approves or rejects one who waits. ErrNotFound; ErrChanged: it waits no more.
+	JudgeJoin(ctx context.Context, s Scope, token string, state JoinState, who string, at time.Time) error
 	// Token returns a token, used or not.
 	Token(ctx context.Context, s Scope, id string) (Token, error)
 
@@ -39,6 +46,30 @@ type Token struct {
 	Expires time.Time
 	Used    *time.Time // nil while it can be used
 	Sensor  string     // who used it
+	Approve bool       // a person must approve who comes with it
+}
+
+// A JoinState is how far one who asked to join has come.
+type JoinState string
+
+// The states. A token that was used says by whom.
+const (
+	Waiting  JoinState = "waiting"
+	Approved JoinState = "approved"
+	Rejected JoinState = "rejected"
+)
+
+// A Join is a sensor that asks to join by a token that a person must approve.
+type Join struct {
+	Token  string     `json:"token"`
+	Key    string     `json:"key"`   // batch.KeyID
+	Words  string     `json:"words"` // the key's fingerprint, which the sensor shows too
+	Name   string     `json:"name"`  // what it calls itself, or what the token says
+	Remote string     `json:"remote"`
+	Asked  time.Time  `json:"asked"`
+	State  JoinState  `json:"state"`
+	Who    string     `json:"who,omitempty"` // who judged it, and when
+	At     *time.Time `json:"at,omitempty"`
 }
 
 // Usable says why a token, which was found in the store or not, cannot be used with a secret's hash at a time. To who does

@@ -171,7 +171,7 @@ type Counts struct {
 type Act struct {
 	At     time.Time `json:"at"`
 	Who    string    `json:"who"`
-	What   string    `json:"what"`   // status, release, retract, hold, unhold, evidence, enrol, deny, allow, user, token
+	What   string    `json:"what"`   // status, release, retract, hold, unhold, evidence, enrol, renew, join, approved, rejected, deny, allow, user, token, and those of package account
 	Object string    `json:"object"` // the alert's, sensor's, user's or token's id
 	Detail string    `json:"detail,omitempty"`
 }

@@ -26,6 +26,12 @@ type User struct {
 	Created    time.Time  `json:"created"`
 	SignedIn   *time.Time `json:"signed_in,omitempty"`
 	Language   string     `json:"language,omitempty"`
+	// Subject is who an identity provider says the user is, "issuer subject"; "" is a local account.
+	Subject string `json:"subject,omitempty"`
+	// Ceiling is the strictest level that a cert account is shown; "" is any.
+	Ceiling TLP `json:"ceiling,omitempty"`
+	// Proof is what package account keeps of a second factor and of a sealed account. SwapProof alone changes it.
+	Proof string `json:"-"`
 }
 
 // Users is who may sign in.
@@ -34,6 +40,10 @@ type Users interface {
 	PutUser(ctx context.Context, s Scope, u User, who string, at time.Time) error
 	GetUser(ctx context.Context, s Scope, name string) (User, error)
 	ListUsers(ctx context.Context, s Scope) ([]User, error)
+	// SwapProof sets a user's proof to is where it is still was, and records act, if it has a What, with that. ErrChanged:
+	// it is not was any more, or there is no such user; nothing was done. So what may be used once is used once, whoever
+	// tries at the same time.
+	SwapProof(ctx context.Context, s Scope, name, was, is string, act Act) error
 	// SignedIn records a sign-in.
 	SignedIn(ctx context.Context, s Scope, name string, at time.Time) error
 }

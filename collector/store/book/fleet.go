@@ -16,8 +16,8 @@ func (b Book) CreateToken(ctx context.Context, s store.Scope, k store.Token) err
 		return err
 	}
 	return b.change(ctx, s, func(t work) error {
-		n, err := t.Exec(`INSERT INTO tokens (operator, id, secret, site, who, created, expires, sensor) VALUES (?, ?, ?, ?, ?, ?, ?, '') ON CONFLICT DO NOTHING`,
-			s.Operator(), k.ID, k.Secret[:], k.Site, k.Who, Nanos(k.Created), Nanos(k.Expires))
+		n, err := t.Exec(`INSERT INTO tokens (operator, id, secret, site, who, created, expires, sensor, approve) VALUES (?, ?, ?, ?, ?, ?, ?, '', ?) ON CONFLICT DO NOTHING`,
+			s.Operator(), k.ID, k.Secret[:], k.Site, k.Who, Nanos(k.Created), Nanos(k.Expires), k.Approve)
 		if err == nil && n == 0 {
 			err = fmt.Errorf("token %s: %w", k.ID, store.ErrExists)
 		}
@@ -28,13 +28,13 @@ func (b Book) CreateToken(ctx context.Context, s store.Scope, k store.Token) err
 	})
 }
 
-const tokenColumns = `id, secret, site, who, created, expires, used, sensor`
+const tokenColumns = `id, secret, site, who, created, expires, used, sensor, approve`
 
 func scanToken(scan scan) (k store.Token, err error) {
 	var secret []byte
 	var created, expires int64
 	var used sql.NullInt64
-	err = scan(&k.ID, &secret, &k.Site, &k.Who, &created, &expires, &used, &k.Sensor)
+	err = scan(&k.ID, &secret, &k.Site, &k.Who, &created, &expires, &used, &k.Sensor, &k.Approve)
 	copy(k.Secret[:], secret)
 	k.Created, k.Expires, k.Used = FromNanos(created), FromNanos(expires), fromNull(used)
 	return k, err
@@ -65,6 +65,10 @@ func (b Book) Enrol(ctx context.Context, s store.Scope, token string, secret [32
 		if err := k.Usable(err == nil, secret, at); err != nil {
 			return err
 		}
+		who, err := t.approver(s, &k, cert.Key)
+		if err != nil {
+			return err
+		}
 		if _, err := t.Exec(`UPDATE tokens SET used = ?, sensor = ? WHERE operator = ? AND id = ?`, Nanos(at), sensor.ID, s.Operator(), token); err != nil {
 			return err
 		}
@@ -79,7 +83,7 @@ func (b Book) Enrol(ctx context.Context, s store.Scope, token string, secret [32
 		if err != nil {
 			return err
 		}
-		return t.act(s, at, k.Who, "enrol", sensor.ID, "token "+token)
+		return t.act(s, at, who, "enrol", sensor.ID, "token "+token)
 	})
 }
 
@@ -94,7 +98,12 @@ func (b Book) AddCert(ctx context.Context, s store.Scope, c store.Cert) error {
 	if err := s.Check(); err != nil {
 		return err
 	}
-	return b.change(ctx, s, func(t work) error { return t.cert(s, &c) })
+	return b.change(ctx, s, func(t work) error {
+		if err := t.cert(s, &c); err != nil {
+			return err
+		}
+		return t.act(s, c.Issued, c.Sensor, "renew", c.Sensor, "certificate "+c.Serial+" until "+c.Expires.UTC().Format(time.DateOnly))
+	})
 }
 
 // FindCert implements store.Fleet.

@@ -41,10 +41,11 @@ var Tables = []Table{
 	table("pieces", 3, "operator:t alert:t at:n data:b"),
 	table("releases", 2, "operator:t added:n alert:t version:n created:n tlp:t who:t revoked:y latest:y sensor:t body:b"),
 	table("acts", 2, "operator:t n:n at:n who:t what:t object:t detail:t"),
-	table("tokens", 2, "operator:t id:t secret:b site:t who:t created:n expires:n used:n sensor:t"),
+	table("tokens", 2, "operator:t id:t secret:b site:t who:t created:n expires:n used:n sensor:t approve:y"),
+	table("joins", 2, "operator:t token:t key:t words:t name:t remote:t asked:n state:t who:t at:n"),
 	table("sensors", 2, "operator:t id:t name:t enrolled:n seen:n denied:n health:b alerts:n lost:n"),
 	table("certs", 3, "operator:t sensor:t serial:t key:t public:b issued:n expires:n"),
-	table("users", 2, "operator:t name:t role:t hash:t must_change:y disabled:y created:n signed_in:n language:t"),
+	table("users", 2, "operator:t name:t role:t hash:t must_change:y disabled:y created:n signed_in:n language:t subject:t ceiling:t proof:t"),
 	table("sessions", 1, "token:b data:b expiry:n"),
 }
 

@@ -11,12 +11,12 @@ import (
 	"github.com/roje-ot/roje/collector/store"
 )
 
-const userColumns = `name, role, hash, must_change, disabled, created, signed_in, language`
+const userColumns = `name, role, hash, must_change, disabled, created, signed_in, language, subject, ceiling, proof`
 
 func scanUser(scan scan) (u store.User, err error) {
 	var created int64
 	var signedIn sql.NullInt64
-	err = scan(&u.Name, &u.Role, &u.Hash, &u.MustChange, &u.Disabled, &created, &signedIn, &u.Language)
+	err = scan(&u.Name, &u.Role, &u.Hash, &u.MustChange, &u.Disabled, &created, &signedIn, &u.Language, &u.Subject, &u.Ceiling, &u.Proof)
 	u.Created, u.SignedIn = FromNanos(created), fromNull(signedIn)
 	return u, err
 }
@@ -33,11 +33,14 @@ func (b Book) PutUser(ctx context.Context, s store.Scope, u store.User, who stri
 	if u.Disabled {
 		detail += ", disabled"
 	}
+	if u.Ceiling != "" {
+		detail += ", up to tlp " + string(u.Ceiling)
+	}
 	return b.change(ctx, s, func(t work) error {
-		_, err := t.Exec(`INSERT INTO users (operator, name, role, hash, must_change, disabled, created, language) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+		_, err := t.Exec(`INSERT INTO users (operator, name, role, hash, must_change, disabled, created, language, subject, ceiling) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (operator, name) DO UPDATE SET role = excluded.role, hash = excluded.hash, must_change = excluded.must_change,
-				disabled = excluded.disabled, language = excluded.language`,
-			s.Operator(), u.Name, string(u.Role), u.Hash, u.MustChange, u.Disabled, Nanos(u.Created), u.Language)
+				disabled = excluded.disabled, language = excluded.language, subject = excluded.subject, ceiling = excluded.ceiling`,
+			s.Operator(), u.Name, string(u.Role), u.Hash, u.MustChange, u.Disabled, Nanos(u.Created), u.Language, u.Subject, string(u.Ceiling))
 		if err != nil {
 			return err
 		}
@@ -63,6 +66,23 @@ func (b Book) ListUsers(ctx context.Context, s store.Scope) ([]store.User, error
 		return nil, err
 	}
 	return List(ctx, b.Reader(s), `SELECT `+userColumns+` FROM users WHERE operator = ? ORDER BY name`, []any{s.Operator()}, scanUser)
+}
+
+// SwapProof implements store.Users.
+func (b Book) SwapProof(ctx context.Context, s store.Scope, name, was, is string, act store.Act) error {
+	if err := s.Check(); err != nil {
+		return err
+	}
+	return b.change(ctx, s, func(t work) error {
+		n, err := t.Exec(`UPDATE users SET proof = ? WHERE operator = ? AND name = ? AND proof = ?`, is, s.Operator(), name, was)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("user %.100q: %w", name, store.ErrChanged)
+		}
+		if err != nil || act.What == "" {
+			return err
+		}
+		return t.act(s, act.At, act.Who, act.What, act.Object, act.Detail)
+	})
 }
 
 // SignedIn implements store.Users.

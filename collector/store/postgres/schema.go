@@ -141,6 +141,20 @@ ALTER TABLE evidence ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 ALTER TABLE pieces ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_operator ON evidence USING (operator = current_setting('roje.operator', true));
 CREATE POLICY of_operator ON pieces USING (operator = current_setting('roje.operator', true));
+`, `
+ALTER TABLE users ADD COLUMN subject TEXT NOT NULL DEFAULT '',
+	ADD COLUMN ceiling TEXT NOT NULL DEFAULT '',
+	ADD COLUMN proof TEXT NOT NULL DEFAULT '';
+ALTER TABLE tokens ADD COLUMN approve boolean NOT NULL DEFAULT FALSE;
+
+CREATE TABLE joins (
+	operator TEXT NOT NULL, token TEXT NOT NULL,
+	key TEXT NOT NULL, words TEXT NOT NULL, name TEXT NOT NULL, remote TEXT NOT NULL, asked bigint NOT NULL,
+	state TEXT NOT NULL, who TEXT NOT NULL, at bigint,
+	PRIMARY KEY (operator, token)
+);
+ALTER TABLE joins ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_operator ON joins USING (operator = current_setting('roje.operator', true));
 `}
 
 // One collector at a time changes the schema, and one makes a day's partition: these are the locks.

@@ -126,6 +126,18 @@ CREATE TABLE pieces (
 	operator TEXT NOT NULL, alert TEXT NOT NULL, at INTEGER NOT NULL, data BLOB NOT NULL,
 	PRIMARY KEY (operator, alert, at)
 );
+`, `
+ALTER TABLE users ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+ALTER TABLE users ADD COLUMN ceiling TEXT NOT NULL DEFAULT '';
+ALTER TABLE users ADD COLUMN proof TEXT NOT NULL DEFAULT '';
+ALTER TABLE tokens ADD COLUMN approve INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE joins (
+	operator TEXT NOT NULL, token TEXT NOT NULL,
+	key TEXT NOT NULL, words TEXT NOT NULL, name TEXT NOT NULL, remote TEXT NOT NULL, asked INTEGER NOT NULL,
+	state TEXT NOT NULL, who TEXT NOT NULL, at INTEGER,
+	PRIMARY KEY (operator, token)
+) WITHOUT ROWID;
 `}
 
 // migrate brings the file's schema up to date; a file of a newer version is refused.

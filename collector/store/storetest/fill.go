@@ -23,8 +23,12 @@ func Fill(t testing.TB, st store.Store) {
 		}
 		must(st.CreateToken(ctx, sc, store.Token{ID: "unused", Secret: [32]byte{9}, Who: "ana", Created: Start, Expires: Start.Add(time.Hour)}))
 		must(st.Deny(ctx, sc, "s1", "ana", Start))
+		must(st.CreateToken(ctx, sc, store.Token{ID: "asked", Who: "ana", Created: Start, Expires: Start.Add(time.Hour), Approve: true}))
+		_, err := st.AskJoin(ctx, sc, [32]byte{}, store.Join{Token: "asked", Key: "k", Words: "lusab", Name: "Alpha", Remote: "192.0.2.9", Asked: Start})
+		must(err)
 		must(st.PutUser(ctx, sc, store.User{Name: "ana", Role: store.Analyst, Hash: "$argon2id$x", MustChange: true, Created: Start, Language: "sr"}, "setup", Start))
 		must(st.SignedIn(ctx, sc, "ana", Start))
+		must(st.SwapProof(ctx, sc, "ana", "", "a proof", store.Act{}))
 		must(st.PutUser(ctx, sc, store.User{Name: "bob", Role: store.CERT, Disabled: true, Created: Start}, "setup", Start))
 		sp, vital := newSpool("s1", batch.Routine), newSpool("s1", batch.Vital)
 		ingest(t, st, sc, sp.seal(t, alert(1, nil), alert(2, func(a *rules.Alert) { a.Title, a.Incident = "Прекидач \"7\" | \\N\n", "inc-1" })))
@@ -40,7 +44,7 @@ func Fill(t testing.TB, st store.Store) {
 			_, err := st.Release(ctx, sc, "alert-004", tlp, "ana", Start)
 			must(err)
 		}
-		_, err := st.Retract(ctx, sc, "alert-004", "ana", Start)
+		_, err = st.Retract(ctx, sc, "alert-004", "ana", Start)
 		must(err)
 		must(st.Sessions(func() time.Time { return Start }).Commit(name, []byte{0, 1, 2, 255}, Start.Add(time.Hour)))
 	}

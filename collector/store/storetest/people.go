@@ -69,6 +69,69 @@ func tokens(t *testing.T, st store.Store) {
 	}
 }
 
+// joins walks the tokens that a person must approve.
+func joins(t *testing.T, st store.Store) {
+	sc, ctx := For(t, "north"), t.Context()
+	secret := [32]byte{7}
+	for _, id := range []string{"t1", "t2", "t3"} {
+		k := store.Token{ID: id, Secret: secret, Who: "ana", Created: Start, Expires: Start.Add(time.Hour), Approve: id != "t3"}
+		if err := st.CreateToken(ctx, sc, k); err != nil {
+			t.Fatal(err)
+		}
+	}
+	try := func(name, token, key string, want error, says string) {
+		t.Helper()
+		c := cert("s-"+token, 1)
+		c.Key = key
+		err := st.Enrol(ctx, sc, token, secret, store.Sensor{ID: c.Sensor, Name: "Alpha", Enrolled: Start}, c, Start)
+		if !errors.Is(err, want) || want != nil && !strings.Contains(err.Error(), says) {
+			t.Errorf("%s: got %v, want %v that says %q", name, err, want, says)
+		}
+	}
+	ask := func(name, token, key string, secret [32]byte, at time.Time, state store.JoinState) {
+		t.Helper()
+		got, err := st.AskJoin(ctx, sc, secret, store.Join{Token: token, Key: key, Words: "lusab", Name: "Alpha", Remote: "192.0.2.9", Asked: at})
+		if (state == "") != errors.Is(err, store.ErrToken) || got.State != state && state != "" {
+			t.Errorf("%s: got %+v, %v; want %q", name, got, err, state)
+		}
+	}
+	try("nobody asked", "t1", "k1", store.ErrToken, "waits")
+	ask("a wrong secret", "t1", "k1", [32]byte{8}, Start, "")
+	ask("too late", "t1", "k1", secret, Start.Add(time.Hour), "")
+	ask("the first", "t1", "k1", secret, Start, store.Waiting)
+	ask("again", "t1", "k1", secret, Start.Add(time.Minute), store.Waiting)
+	ask("another key", "t1", "k2", secret, Start, "")
+	ask("to be rejected", "t2", "k2", secret, Start.Add(time.Second), store.Waiting)
+	ask("a token that needs no approval, asked for by the collector's settings", "t3", "k3", secret, Start.Add(2*time.Second), store.Waiting)
+	try("before it is approved", "t1", "k1", store.ErrToken, "waits")
+	try("a token that needs none, which was asked for", "t3", "k3", store.ErrToken, "waits")
+	for _, c := range []struct {
+		token string
+		state store.JoinState
+		want  error
+	}{{"t9", store.Approved, store.ErrNotFound}, {"t1", store.Approved, nil}, {"t1", store.Rejected, store.ErrChanged}, {"t2", store.Rejected, nil}, {"t2", store.Approved, store.ErrChanged}} {
+		if err := st.JudgeJoin(ctx, sc, c.token, c.state, "eva", Start); !errors.Is(err, c.want) {
+			t.Errorf("%s %s: got %v, want %v", c.token, c.state, err, c.want)
+		}
+	}
+	if err := st.JudgeJoin(ctx, sc, "t3", store.Waiting, "eva", Start); err == nil {
+		t.Error("judged to be waiting")
+	}
+	try("approved, and another key comes", "t1", "k2", store.ErrToken, "another key")
+	try("approved", "t1", "k1", nil, "")
+	try("rejected", "t2", "k2", store.ErrToken, "eva rejected")
+	all, err := st.Joins(ctx, sc)
+	if err != nil || len(all) != 3 || all[0].Token != "t3" || all[2].State != store.Approved || all[2].Who != "eva" || all[2].At == nil || all[2].Words != "lusab" {
+		t.Errorf("joins %+v, %v", all, err)
+	}
+	if other, err := st.Joins(ctx, For(t, "south")); err != nil || len(other) != 0 {
+		t.Errorf("another operator sees %+v, %v", other, err)
+	}
+	if acts, err := st.Acts(ctx, sc, "s-t1", 10); err != nil || len(acts) != 1 || acts[0].Who != "eva" {
+		t.Errorf("acts %+v, %v; want that eva enrolled it", acts, err)
+	}
+}
+
 func denied(t *testing.T, st store.Store) {
 	sc, ctx := For(t, "north"), t.Context()
 	enrol(t, st, sc, "s1")
@@ -96,14 +159,14 @@ func denied(t *testing.T, st store.Store) {
 		t.Errorf("allowed sensor %+v, %v", got, err)
 	}
 	acts, err := st.Acts(ctx, sc, "s1", 10)
-	if err != nil || len(acts) != 3 || acts[0].What != "allow" || acts[1].What != "deny" || acts[2].What != "enrol" {
+	if err != nil || len(acts) != 4 || acts[0].What != "allow" || acts[1].What != "deny" || acts[2].What != "renew" || acts[3].What != "enrol" {
 		t.Errorf("acts %+v, %v", acts, err)
 	}
 }
 
 func users(t *testing.T, st store.Store) {
 	sc, ctx := For(t, "north"), t.Context()
-	u := store.User{Name: "ana", Role: store.Admin, Hash: "$argon2id$x", MustChange: true, Created: Start, Language: "sq"}
+	u := store.User{Name: "ana", Role: store.Admin, Hash: "$argon2id$x", MustChange: true, Created: Start, Language: "sq", Subject: "https://idp.example 7", Ceiling: store.Green}
 	if err := st.PutUser(ctx, sc, u, "setup", Start); err != nil {
 		t.Fatal(err)
 	}
@@ -121,6 +184,24 @@ func users(t *testing.T, st store.Store) {
 		t.Fatal(err)
 	}
 	same(t, "user", got, u)
+	for _, c := range []struct {
+		name, was, is string
+		want          error
+	}{{"ana", "", "a", nil}, {"ana", "", "b", store.ErrChanged}, {"ana", "a", "c", nil}, {"bob", "", "d", store.ErrChanged}} {
+		if err := st.SwapProof(ctx, sc, c.name, c.was, c.is, store.Act{At: Start, Who: "ana", What: "second-factor", Object: c.name, Detail: c.is}); !errors.Is(err, c.want) {
+			t.Errorf("proof of %s from %q to %q: %v, want %v", c.name, c.was, c.is, err, c.want)
+		}
+	}
+	if err := st.PutUser(ctx, sc, got, "ana", Start); err != nil { // as it was read before
+		t.Fatal(err)
+	}
+	if got, err = st.GetUser(ctx, sc, "ana"); err != nil || got.Proof != "c" {
+		t.Errorf("proof %q, %v; a change of the user must leave it", got.Proof, err)
+	}
+	u.Proof = "c"
+	if acts, err := st.Acts(ctx, sc, "ana", 10); err != nil || len(acts) != 5 || acts[1].Detail != "c" || acts[2].Detail != "a" {
+		t.Errorf("acts %+v, %v", acts, err)
+	}
 	if err := st.PutUser(ctx, sc, store.User{Name: "", Role: store.Viewer}, "ana", Start); err == nil {
 		t.Error("a user without a name was made")
 	}

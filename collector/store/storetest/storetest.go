@@ -34,6 +34,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"status and acts", status},
 		{"releases", releases},
 		{"tokens", tokens},
+		{"joins", joins},
 		{"deny list", denied},
 		{"users", users},
 		{"sessions", sessions},
