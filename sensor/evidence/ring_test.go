@@ -1,8 +1,10 @@
 package evidence
 
 import (
+	"bytes"
 	"encoding/binary"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/roje-ot/roje/sensor/capture"
@@ -108,6 +110,55 @@ func TestWrap(t *testing.T) {
 				if b != byte(f.At) {
 					t.Fatalf("frame %d holds bytes of another", f.At)
 				}
+			}
+		}
+	}
+}
+
+// TestExact holds that a frame comes out as it went in, in either tier, and carried from one to the other.
+func TestExact(t *testing.T) {
+	cut := packet(1, 2, 3, 60)
+	cut.OrigLen += 1000
+	tagged := packet(1, 2, 4, 60)
+	tagged.VLAN, tagged.HasVLAN = 7, true
+	odd := packet(1, 2, 5, 60)
+	odd.Link = 276
+	packets := []*capture.Packet{packet(1, 2, 1, 0), cut, tagged, odd, packet(1, 2, 6, 1400), packet(1, 2, 7, isWide-42-1),
+		packet(1, 2, 8, isWide-42), packet(1, 2, 9, isWide), packet(1, 2, 1<<62, 3)}
+	for i, p := range packets {
+		for j := range p.Data[42:] {
+			p.Data[42+j] = byte(i * j)
+		}
+		for _, mark := range []string{"", "before", "after"} {
+			r := NewRing(Config{Bytes: 1 << 20, Hot: 1 << 20})
+			first := packet(3, 4, 0, 9)
+			r.Add(first) // not at the beginning, and not of the pair
+			r.Add(packet(1, 2, 0, 5))
+			key := keyOf(p)
+			if mark == "before" {
+				r.Mark(key)
+			}
+			if r.Add(p) != key {
+				t.Fatal("another pair")
+			}
+			if mark == "after" {
+				r.Mark(key)
+			}
+			frames := r.Frames(key, 10)
+			want, orig := p.Data, p.OrigLen
+			if p.HasVLAN {
+				want = slices.Concat(p.Data[:12], []byte{0x81, 0, 0, 7}, p.Data[12:])
+				orig += 4
+			}
+			if p.Link == 276 { // no host is known in it: it is its own pair
+				frames = append([]Frame{{}}, frames...)
+			}
+			if len(frames) != 2 {
+				t.Fatalf("packet %d, marked %s: %d frames", i, mark, len(frames))
+			}
+			f := frames[1]
+			if f.At != p.At || f.Orig != orig || f.Link != uint16(p.Link) || !bytes.Equal(f.Data, want) {
+				t.Errorf("packet %d, marked %s: at %d, %d bytes of %d, link %d", i, mark, f.At, len(f.Data), f.Orig, f.Link)
 			}
 		}
 	}
