@@ -13,41 +13,84 @@ import (
 	"github.com/roje-ot/roje/rules/batch"
 )
 
-// A Reading is what the body of an alert's record says. Bodies are read before the writer's turn, as that takes a third of
-// the time (2026-11).
+// A Reading is what the body of an alert's record says.
 type Reading struct {
 	Alert rules.Alert
 	Err   error
 }
 
-// ReadAlerts reads the records that are alerts; the other Readings are zero. Many are read on several cores.
-func ReadAlerts(records []batch.Record) []Reading {
-	const portion = 64
-	read := make([]Reading, len(records))
-	var workers sync.WaitGroup
-	var next atomic.Int64
-	for range min(runtime.GOMAXPROCS(0), (len(records)+portion-1)/portion) {
-		workers.Go(func() {
+// portion is how many records are read at a time.
+const portion = 64
+
+// Readings is what the alerts among some records say. They are read, in order and on several cores, while the writer works
+// through what is read already: reading takes a tenth of the time that writing takes (2026-11).
+type Readings struct {
+	read    []Reading
+	done    []chan struct{} // by portion, closed when it is read
+	next    atomic.Int64
+	workers sync.WaitGroup
+}
+
+// ReadAlerts begins to read the records that are alerts; the other Readings are zero. Call Wait before the records are
+// used for something else.
+func ReadAlerts(records []batch.Record) *Readings {
+	r := &Readings{read: make([]Reading, len(records)), done: make([]chan struct{}, (len(records)+portion-1)/portion)}
+	for i := range r.done {
+		r.done[i] = make(chan struct{})
+	}
+	for range min(runtime.GOMAXPROCS(0), len(r.done)) {
+		r.workers.Go(func() {
 			for {
-				to := int(next.Add(portion))
-				if to-portion >= len(records) {
+				n := int(r.next.Add(1)) - 1
+				if n >= len(r.done) {
 					return
 				}
-				for i := to - portion; i < min(to, len(records)); i++ {
-					read[i].alert(&records[i])
+				for i := n * portion; i < min((n+1)*portion, len(records)); i++ {
+					r.read[i].alert(&records[i])
 				}
+				close(r.done[n])
 			}
 		})
 	}
-	workers.Wait()
-	return read
+	return r
+}
+
+// At is what record i says. It waits until that is read; any goroutine may call it.
+func (r *Readings) At(i int) *Reading {
+	<-r.done[i/portion]
+	return &r.read[i]
+}
+
+// Wait waits until all is read.
+func (r *Readings) Wait() { r.workers.Wait() }
+
+// ReadAll is ReadAlerts for the records of each batch.
+func ReadAll(batches []store.Batch) AllReadings {
+	all := make(AllReadings, len(batches))
+	for i := range batches {
+		all[i] = ReadAlerts(batches[i].Records)
+	}
+	return all
+}
+
+// AllReadings are the Readings of some batches.
+type AllReadings []*Readings
+
+// Wait waits until all is read.
+func (a AllReadings) Wait() {
+	for _, r := range a {
+		r.Wait()
+	}
 }
 
 func (a *Reading) alert(r *batch.Record) {
 	if r.Kind != batch.KindAlert {
 		return
 	}
-	a.Err = json.Unmarshal(r.Body, &a.Alert)
+	if !quick(r.Body, &a.Alert) {
+		a.Alert = rules.Alert{}
+		a.Err = json.Unmarshal(r.Body, &a.Alert)
+	}
 	if a.Err == nil && (a.Alert.ID == "" || len(a.Alert.ID) > 200) {
 		a.Err = errors.New("no id, or too long a one")
 	}

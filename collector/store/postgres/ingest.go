@@ -24,10 +24,8 @@ func (db *DB) Ingest(ctx context.Context, s store.Scope, sensor string, batches 
 	if err := s.Check(); err != nil {
 		return store.Receipt{}, err
 	}
-	read := make([][]book.Reading, len(batches))
-	for i := range batches {
-		read[i] = book.ReadAlerts(batches[i].Records)
-	}
+	read := book.ReadAll(batches)
+	defer read.Wait()
 	at := book.Nanos(received)
 	got, err := db.take(ctx, s, sensor, batches, read, at)
 	if code(err) == "23514" { // there is no partition for the day: another collector has dropped it as it was empty
@@ -43,7 +41,7 @@ func (db *DB) Ingest(ctx context.Context, s store.Scope, sensor string, batches 
 }
 
 // take is Ingest with the alerts read.
-func (db *DB) take(ctx context.Context, s store.Scope, sensor string, batches []store.Batch, read [][]book.Reading, at int64) (got store.Receipt, err error) {
+func (db *DB) take(ctx context.Context, s store.Scope, sensor string, batches []store.Batch, read book.AllReadings, at int64) (got store.Receipt, err error) {
 	if err := db.makeDay(ctx, at); err != nil {
 		return got, err
 	}
@@ -121,7 +119,7 @@ type record struct {
 }
 
 // open locks the streams of the batches and reads what is known of them.
-func (in *intake) open(batches []store.Batch, read [][]book.Reading) error {
+func (in *intake) open(batches []store.Batch, read book.AllReadings) error {
 	var keys []streamKey
 	bases := map[streamKey]uint64{}
 	for i := range batches {
@@ -179,8 +177,8 @@ func (in *intake) open(batches []store.Batch, read [][]book.Reading) error {
 	}
 	var ids []string
 	for i := range read {
-		for j := range read[i] {
-			if a := &read[i][j].Alert; a.ID != "" {
+		for j := range batches[i].Records {
+			if a := &read[i].At(j).Alert; a.ID != "" {
 				a.ID = plain(a.ID)
 				ids = append(ids, a.ID)
 			}
@@ -203,7 +201,7 @@ func (in *intake) open(batches []store.Batch, read [][]book.Reading) error {
 }
 
 // take takes one batch into its stream, in memory. met is the envelope in the database that it meets, or nil.
-func (in *intake) take(b *store.Batch, read []book.Reading, met *claim) error {
+func (in *intake) take(b *store.Batch, read *book.Readings, met *claim) error {
 	st := in.streams[streamKey{b.Epoch, b.Lane}]
 	again, err := st.seenBefore(b, met)
 	if err != nil {
@@ -214,7 +212,7 @@ func (in *intake) take(b *store.Batch, read []book.Reading, met *claim) error {
 		for i := range b.Records {
 			if fresh(b.Records[i].Seq) {
 				in.got.New++
-				in.keep(b, &b.Records[i], &read[i])
+				in.keep(b, &b.Records[i], read.At(i))
 			}
 		}
 		st.advance(b, in.received)

@@ -22,18 +22,11 @@ func deliver(sensor string, n, size int) (all []store.Batch) {
 		b.Hash = batch.Hash{31: byte(from), 30: byte(from >> 8), 29: byte(from >> 16)}
 		prev = b.Hash
 		for j := range uint64(size) {
-			b.Records = append(b.Records, alert(sensor, from+j))
+			b.Records = append(b.Records, storetest.Plain(sensor, from+j))
 		}
 		all = append(all, b)
 	}
 	return all
-}
-
-func alert(sensor string, seq uint64) batch.Record {
-	body := fmt.Appendf(nil, `{"id":"%s-%08d","rule":"modbus-write-%d","title":"Host 10.0.0.%d wrote register %d of 10.0.1.1, which it never did before","severity":%q,`+
-		`"techniques":["T0836"],"first":"2026-03-01T08:00:00Z","last":"2026-03-01T08:%02d:00Z","count":1,"client":"10.0.0.%d:40000","server":"10.0.1.1:502","proto":"modbus","score":{"impact":0.5,"novelty":1,"confidence":0.9}}`,
-		sensor, seq, seq%40, seq%250, seq, []string{"low", "medium", "high"}[seq%3], seq%60, seq%250)
-	return batch.Record{Seq: seq, Kind: batch.KindAlert, Body: body}
 }
 
 // TestManyCollectors has three collectors take the same sensors' batches at the same time: each alert is there once, with

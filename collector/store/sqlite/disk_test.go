@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,20 +14,6 @@ import (
 	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/testdata/need"
 )
-
-// alerts is a batch of n alerts that follows on from.
-func alerts(from uint64, n int, prev batch.Hash) store.Batch {
-	b := store.Batch{Header: batch.Header{Sensor: "s1", Epoch: strings.Repeat("0a", 16), Lane: batch.Routine, Base: 1, From: from, To: from + uint64(n) - 1, Prev: prev}}
-	b.Hash = batch.Hash{31: byte(from), 30: byte(from >> 8), 29: byte(from >> 16)}
-	for i := range uint64(n) {
-		seq := from + i
-		body := fmt.Appendf(nil, `{"id":"alert-%08d","rule":"modbus-write-%d","title":"Host 10.0.0.%d wrote register %d of 10.0.1.1, which it never did before","severity":%q,`+
-			`"techniques":["T0836"],"first":"2026-03-01T08:00:00Z","last":"2026-03-01T08:%02d:00Z","count":1,"client":"10.0.0.%d:40000","server":"10.0.1.1:502","proto":"modbus","score":{"impact":0.5,"novelty":1,"confidence":0.9}}`,
-			seq, seq%40, seq%250, seq, []string{"low", "medium", "high"}[seq%3], seq%60, seq%250)
-		b.Records = append(b.Records, batch.Record{Seq: seq, Kind: batch.KindAlert, Body: body})
-	}
-	return b
-}
 
 // TestFullDisk fills a disk of 6 MiB under the store, and holds that what was not acknowledged is not there, that what was
 // is, and that the store goes on once there is space.
@@ -52,7 +37,7 @@ func TestFullDisk(t *testing.T) {
 	next, prev := uint64(1), batch.Hash{}
 	fill := func() error {
 		for {
-			b := alerts(next, 200, prev)
+			b := storetest.PlainBatch("s1", next, 200, prev)
 			got, err := db.Ingest(t.Context(), sc, "s1", []store.Batch{b}, storetest.Start)
 			if err != nil {
 				return err

@@ -27,10 +27,8 @@ func (db *DB) Ingest(ctx context.Context, s store.Scope, sensor string, batches 
 	if err := ctx.Err(); err != nil {
 		return got, err
 	}
-	read := make([][]book.Reading, len(batches))
-	for i := range batches {
-		read[i] = book.ReadAlerts(batches[i].Records)
-	}
+	read := book.ReadAll(batches)
+	defer read.Wait()
 	err := db.change(s, func(t *tx) error {
 		got = store.Receipt{Ack: map[batch.Lane]uint64{}}
 		for i := range batches {
@@ -62,7 +60,7 @@ func (db *DB) Ingest(ctx context.Context, s store.Scope, sensor string, batches 
 type intake struct {
 	*tx
 	*store.Batch
-	read             []book.Reading // by record
+	read             *book.Readings
 	operator, sensor string
 	received         int64
 	made             int // alerts that are new
@@ -90,7 +88,7 @@ func (in *intake) take(got *store.Receipt) error {
 		for i, r := range in.Records {
 			if fresh(r.Seq) {
 				got.New++
-				if err := in.keep(&in.Records[i], &in.read[i]); err != nil {
+				if err := in.keep(&in.Records[i], i); err != nil {
 					return err
 				}
 			}
@@ -228,11 +226,12 @@ func (in *intake) wanted(got *store.Receipt) error {
 	return rows.Err()
 }
 
-// keep stores one new record by its kind. A record that cannot be read is kept as it is: a sensor must never be stuck
+// keep stores one new record, the i-th of its batch, by its kind. A record that cannot be read is kept as it is: a sensor must never be stuck
 // on one that its collector does not understand.
-func (in *intake) keep(r *batch.Record, read *book.Reading) error {
+func (in *intake) keep(r *batch.Record, i int) error {
 	switch r.Kind {
 	case batch.KindAlert:
+		read := in.read.At(i)
 		if read.Err != nil {
 			return in.record(r, read.Err.Error())
 		}

@@ -1,0 +1,92 @@
+package storetest
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/batch"
+)
+
+// Plain is the record of an alert as sensors often send it; seq sets it apart.
+func Plain(sensor string, seq uint64) batch.Record {
+	body := fmt.Appendf(nil, `{"id":"%s-%08d","rule":"modbus-write-%d","title":"Host 10.0.0.%d wrote register %d of 10.0.1.1, which it never did before","severity":%q,`+
+		`"techniques":["T0836"],"first":"2026-03-01T08:00:00Z","last":"2026-03-01T08:%02d:00Z","count":1,"client":"10.0.0.%d:40000","server":"10.0.1.1:502","proto":"modbus","score":{"impact":0.5,"novelty":1,"confidence":0.9}}`,
+		sensor, seq, seq%40, seq%250, seq, []string{"low", "medium", "high"}[seq%3], seq%60, seq%250)
+	return batch.Record{Seq: seq, Kind: batch.KindAlert, Body: body}
+}
+
+// PlainBatch is a batch of n of them that follows on from.
+func PlainBatch(sensor string, from uint64, n int, prev batch.Hash) store.Batch {
+	b := store.Batch{Header: batch.Header{Sensor: sensor, Epoch: strings.Repeat("0a", 16), Lane: batch.Routine, Base: 1, From: from, To: from + uint64(n) - 1, Prev: prev}}
+	b.Hash = batch.Hash{31: byte(from), 30: byte(from >> 8), 29: byte(from >> 16)}
+	for i := range uint64(n) {
+		b.Records = append(b.Records, Plain(sensor, from+i))
+	}
+	return b
+}
+
+// benchBatch is how many alerts a batch of Bench has.
+const benchBatch = 500
+
+// Bench measures the durable intake of a store beside its engine taking the same rows into the same table, a commit for each
+// batch, with nothing else done. raw is given what the bodies say, and returns that work: only it is timed. The two take
+// turns, batch by batch, so that what else the machine does meets both; each is first as often as the other.
+//
+// It reports both in alerts per second, their ratio (of-raw), and the ratio of the processor time that this process spent
+// (cpu-of-raw), which a busy machine changes less.
+func Bench(b *testing.B, db store.Store, raw func(in *store.Batch, read []rules.Alert) func() error) {
+	sc, next, prev := For(b, "north"), uint64(1), batch.Hash{}
+	var wall, cpu [2]time.Duration
+	timed := func(i int, do func() error) {
+		began, used := time.Now(), processor(b)
+		if err := do(); err != nil {
+			b.Fatal(err)
+		}
+		wall[i] += time.Since(began)
+		cpu[i] += processor(b) - used
+	}
+	turn := func(n int) {
+		in := PlainBatch("s1", next, benchBatch, prev)
+		read := make([]rules.Alert, len(in.Records))
+		for i := range in.Records {
+			if err := json.Unmarshal(in.Records[i].Body, &read[i]); err != nil {
+				b.Fatal(err)
+			}
+		}
+		work := [2]func() error{func() error {
+			_, err := db.Ingest(b.Context(), sc, "s1", []store.Batch{in}, Start)
+			return err
+		}, raw(&in, read)}
+		for i := range work {
+			i = (i + n) % 2
+			timed(i, work[i])
+		}
+		next, prev = in.To+1, in.Hash
+	}
+	turn(0) // makes what is made once
+	wall, cpu = [2]time.Duration{}, [2]time.Duration{}
+	for n := 0; b.Loop(); n++ {
+		turn(n)
+	}
+	b.ReportMetric(float64(b.N)*benchBatch/wall[0].Seconds(), "alerts/s")
+	b.ReportMetric(float64(b.N)*benchBatch/wall[1].Seconds(), "raw/s")
+	b.ReportMetric(wall[1].Seconds()/wall[0].Seconds(), "of-raw")
+	b.ReportMetric(cpu[1].Seconds()/cpu[0].Seconds(), "cpu-of-raw")
+	b.ReportMetric(float64(cpu[0].Microseconds())/float64(b.N*benchBatch), "cpu-µs/alert")
+}
+
+// processor is the processor time that this process has spent.
+func processor(t testing.TB) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
