@@ -37,6 +37,7 @@ func (g *Engine) Carry(from *Engine) (kept int) {
 		from.fold.close(f.key)
 	}
 	g.fold, g.fan, g.cases, g.causes = from.fold, from.fan, from.cases, from.causes
-	g.swept, g.ticked = from.swept, from.ticked
+	g.swept, g.ticked, g.resume = from.swept, from.ticked, from.resume
+	g.seed, g.env.Seed = from.seed, from.seed
 	return kept
 }

@@ -12,6 +12,9 @@ import (
 // Options are an engine's settings. The zero value works; Emit must be set.
 type Options struct {
 	Sensor string // name of the sensor; part of the alerts' ids
+	// Seed is what keys are made with, so that nobody on the wire can choose values that collide. What one engine has saved
+	// only one of the same seed can take. 0: one is chosen by chance.
+	Seed uint64
 	// Emit takes an alert, which is its own from then on. An alert is emitted at once when it is new, and once more,
 	// with the same id, after its repeats have ended, if there were any.
 	Emit func(*rules.Alert)
@@ -21,6 +24,7 @@ type Options struct {
 type Engine struct {
 	emit   func(*rules.Alert)
 	sensor string
+	seed   lang.Hash
 	env    lang.Env
 	index  *index
 	run    []*running
@@ -29,6 +33,7 @@ type Engine struct {
 	cases  *cases
 	causes causes
 	swept  int64 // packet time of the last look for findings that have ended
+	resume resume
 
 	waits  []*running // rules that fire when time has passed
 	ticked int64      // packet time of the last look at them
@@ -45,7 +50,11 @@ type running struct {
 
 // New makes an engine for these rules.
 func New(set []*lang.Rule, o Options) *Engine {
-	g := &Engine{emit: o.Emit, sensor: o.Sensor}
+	g := &Engine{emit: o.Emit, sensor: o.Sensor, seed: lang.Hash(o.Seed)}
+	if g.seed == 0 {
+		g.seed = lang.Hash(NewSeed())
+	}
+	g.env.Seed = g.seed
 	for i, r := range set {
 		run := &running{Rule: r, number: i, covered: covered(&r.When)}
 		if r.State.Waits() {
@@ -59,18 +68,21 @@ func New(set []*lang.Rule, o Options) *Engine {
 	return g
 }
 
+// NewSeed chooses a seed by chance.
+func NewSeed() uint64 { return maphash.Bytes(maphash.MakeSeed(), []byte("roje")) | 1 }
+
 // begin forgets all that was judged.
 func (g *Engine) begin() {
 	g.fold, g.fan, g.cases = newFold(), newFan(), newCases()
 	g.causes = causes{}
 	g.swept, g.ticked = 0, 0
-	seed := lang.Hash(maphash.Bytes(maphash.MakeSeed(), []byte("roje")))
+	g.resume = resume{}
 	for _, r := range g.run {
 		switch {
 		case r.State.Waits():
-			r.watch = newWatch(r.State, seed)
+			r.watch = newWatch(r.State, g.seed)
 		case r.State != nil:
-			r.state = newState(r.State, seed)
+			r.state = newState(r.State, g.seed)
 		}
 	}
 }
@@ -113,6 +125,9 @@ const (
 // for the time of its events; where packets may stop altogether, whoever feeds the engine calls it besides. A long
 // time without any event, and time that runs back, as between captures, prove no silence: waiting begins anew.
 func (g *Engine) Tick(at int64) {
+	if g.resume.waits {
+		g.wake(at)
+	}
 	jump := at - g.ticked
 	g.ticked = at
 	for _, r := range g.waits {

@@ -13,7 +13,7 @@ import (
 // fire takes note of a finding of r on the event in g.env.
 func (g *Engine) fire(r *running) {
 	e := g.env.E
-	key := lang.Hash(0).Uint64(uint64(r.number))
+	key := g.seed.Uint64(uint64(r.number))
 	for _, w := range r.Per {
 		key = w.Hash(key, &g.env)
 	}
@@ -32,7 +32,7 @@ func (g *Engine) fire(r *running) {
 	if fans(r) {
 		in, out := fanKey{r.number, server, true}, fanKey{r.number, client, false}
 		nIn, nOut := g.fan.note(in, client, e.At), g.fan.note(out, server, e.At)
-		inKey, outKey := in.hash(), out.hash()
+		inKey, outKey := in.hash(g.seed), out.hash(g.seed)
 		switch {
 		case g.again(inKey, client) || g.again(outKey, server):
 			g.cases.touch(e.At, client, server)
@@ -96,7 +96,7 @@ func (g *Engine) open(r *running, key uint64, many []netip.Addr) {
 	}
 	f.alert = g.alert(r, f)
 	if many != nil {
-		f.blur(key == fanKey{r.number, e.Flow.Server.Addr(), true}.hash())
+		f.blur(key == fanKey{r.number, e.Flow.Server.Addr(), true}.hash(g.seed))
 	}
 	f.sentence = f.alert.Title
 	g.say(f)
@@ -170,8 +170,8 @@ func (g *Engine) Flush() {
 	}
 }
 
-func (k fanKey) hash() uint64 {
-	h := lang.Hash(1).Uint64(uint64(k.rule)).Addr(k.host)
+func (k fanKey) hash(seed lang.Hash) uint64 {
+	h := seed.Uint64(1).Uint64(uint64(k.rule)).Addr(k.host)
 	if k.in {
 		h = h.Uint64(1)
 	}

@@ -18,12 +18,15 @@ type rate struct {
 	spread float64 // standard deviation, at least that of events that come by chance
 	most   float64
 	excess float64
+	part   bool // of the current window only a part was watched
 }
 
 const (
 	rateMemory = 100 // windows over which the mean forgets
 	rateSlack  = 1   // spreads above the mean that are no excess
 	ratePause  = 60  // windows without an event after which counting begins anew
+
+	unwatchedWindow = -1 // in place of a window's number: nobody watched since the one before
 )
 
 // add counts an event and returns its window's count so far and what the windows before hold.
@@ -34,6 +37,8 @@ func (r *rate) add(at, window int64) (int64, lang.Rate) {
 	}
 	number := at / window
 	switch {
+	case r.number == unwatchedWindow:
+		r.number, r.count, r.part = number, 0, true
 	case r.number == 0 || number < r.number || number-r.number > ratePause:
 		*r = rate{number: number}
 	case number > r.number:
@@ -49,8 +54,20 @@ func (r *rate) add(at, window int64) (int64, lang.Rate) {
 	return r.count, r.known
 }
 
+// pause says that nobody watches from here to the next event: the window of now, and the rest of that of then, say
+// nothing about how much comes.
+func (r *rate) pause() {
+	if r.number != 0 {
+		r.number, r.start = unwatchedWindow, never
+	}
+}
+
 // close takes a window that is over. What lies far above the usual does not become usual.
 func (r *rate) close(count float64) {
+	if r.part {
+		r.part = false
+		return
+	}
 	if r.n > 0 {
 		r.excess = max(0, r.excess+(count-r.mean)/r.spread-rateSlack)
 	}

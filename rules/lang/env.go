@@ -1,7 +1,6 @@
 package lang
 
 import (
-	"hash/maphash"
 	"net/netip"
 
 	"github.com/roje-ot/roje/protocols"
@@ -13,12 +12,17 @@ import (
 type Env struct {
 	E *rules.Event
 
+	// Seed keeps the hashes of addresses from being chosen by who sends from them. It is set before the first use.
+	Seed Hash
+
 	Count    int64 // events counted for this key within the window, this one included
 	Distinct int64 // different values seen for this key within the window
 	Step     int64 // steps of the sequence that are done
 	Done     bool  // the sequence was completed within the window
 
 	Point int // the point of the message that the words of a point mean
+
+	Labels rules.Labels // what points are called in sentences; may be nil
 
 	Prior    bool    // the event that the rule remembers came within the window before this one
 	PriorAgo int64   // how long before, ns
@@ -38,14 +42,11 @@ type Env struct {
 	}
 }
 
-// endSeed keeps the hashes of addresses from being chosen by who sends from them.
-var endSeed = Hash(maphash.Bytes(maphash.MakeSeed(), []byte("end")))
-
 // end returns the hash of a, the address of end i.
 func (env *Env) end(i uint8, a netip.Addr) uint64 {
 	c := &env.ends[i]
 	if c.addr != a {
-		c.addr, c.hash = a, uint64(endSeed.Addr(a))
+		c.addr, c.hash = a, uint64(env.Seed.Addr(a))
 	}
 	return c.hash
 }

@@ -117,6 +117,52 @@ func TestOtherTable(t *testing.T) {
 	}
 }
 
+// TestCoder: events come back from somebody else's bytes, in stretches that stand by themselves, with their own protocol.
+func TestCoder(t *testing.T) {
+	w := NewCoder(catalog.All)
+	head, err := w.Head()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := ReadCoder(catalog.All, head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stretches [2][]byte
+	for n := range stretches {
+		w.Begin()
+		for i := range 200 {
+			stretches[n] = w.Append(append(stretches[n], '#'), plain(n*200+i))
+		}
+	}
+	for _, n := range []int{1, 0} {
+		r.Begin()
+		b := stretches[n]
+		for i := range 200 {
+			want := plain(n*200 + i)
+			var e *rules.Event
+			if e, b, err = r.Read(b[1:]); err != nil {
+				t.Fatalf("event %d: %v", i, err)
+			}
+			if why := same(e, want); why != "" {
+				t.Fatalf("event %d: %s", i, why)
+			}
+			if e.Msg != nil && (e.Msg.Proto != want.Msg.Proto || e.Msg.Detail != nil) {
+				t.Fatalf("event %d is of protocol %p with %v, want %p", i, e.Msg.Proto, e.Msg.Detail, want.Msg.Proto)
+			}
+		}
+		if len(b) > 0 {
+			t.Errorf("%d bytes are left", len(b))
+		}
+	}
+	if _, _, err := r.Read(stretches[0][1:40]); err == nil {
+		t.Error("half an event is taken")
+	}
+	if _, err := ReadCoder(catalog.All, head[:10]); err == nil {
+		t.Error("half a head is taken")
+	}
+}
+
 // TestFields names every field of what is stored: whoever adds one says here whether it is kept.
 func TestFields(t *testing.T) {
 	for of, want := range map[reflect.Type]int{reflect.TypeFor[rules.Flow](): 11,

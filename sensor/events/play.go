@@ -66,12 +66,7 @@ func (r *Report) segment(ctx context.Context, name string, b []byte, protos []*p
 		r.skip(name, "%v", err)
 		return
 	}
-	stands := map[string]*stand{}
-	for _, p := range protos {
-		if names, ok := h.Protocols[p.Name]; ok {
-			stands[p.Name] = newStand(p, names)
-		}
-	}
+	stands := standsFor(protos, h)
 	for at < int64(len(b)) && ctx.Err() == nil {
 		rest := b[at:]
 		i, ok := readInfo(rest)
