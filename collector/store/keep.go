@@ -10,8 +10,8 @@ import (
 type Keeping interface {
 	// SetHeld keeps an alert whatever its age (legal hold), or ends that. Who did it is recorded as an act.
 	SetHeld(ctx context.Context, s Scope, id string, held bool, who string, at time.Time) error
-	// Forget deletes what is older than c says, in steps: others read and write in between. Alerts that are held or
-	// released now stay. An error leaves the steps before it done.
+	// Forget deletes what is older than c says, in steps: others read and write in between. Alerts that are held,
+	// released now or in a case stay. An error leaves the steps before it done.
 	Forget(ctx context.Context, s Scope, c Cutoff) (Forgotten, error)
 }
 

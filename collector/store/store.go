@@ -19,6 +19,9 @@ type Store interface {
 	Keeping
 	Chronicle
 	Evidences
+	Packs
+	Campaigns
+	Cases
 
 	// Sessions is where the console keeps its sign-ins; now is its clock, as an ended session is not found.
 	Sessions(now func() time.Time) Sessions

@@ -45,7 +45,8 @@ func (b Book) Forget(ctx context.Context, s store.Scope, c store.Cutoff) (done s
 		erased      *int
 	}{
 		{c.Alerts, `SELECT max(a.arrived) FROM (SELECT arrived FROM alerts WHERE operator = ? AND arrived > ? AND arrived < ? ORDER BY arrived LIMIT ?) a`,
-			`DELETE FROM alerts WHERE operator = ? AND arrived > ? AND arrived <= ? AND updated < ? AND held = FALSE AND released IS NULL RETURNING sensor`, &done.Alerts},
+			`DELETE FROM alerts WHERE operator = ? AND arrived > ? AND arrived <= ? AND updated < ? AND held = FALSE AND released IS NULL
+				AND NOT EXISTS (SELECT 1 FROM case_items c WHERE c.operator = alerts.operator AND (c.kind = 'alert' AND c.ref = alerts.id OR c.kind = 'incident' AND c.ref = alerts.incident)) RETURNING sensor`, &done.Alerts},
 		{c.Records, `SELECT max(a.received) FROM (SELECT received FROM records WHERE operator = ? AND received > ? AND received < ? ORDER BY received LIMIT ?) a`,
 			`DELETE FROM records WHERE operator = ? AND received > ? AND received <= ? AND received < ? RETURNING ''`, &done.Records},
 		{c.Envelopes, `SELECT max(a.received) FROM (SELECT received FROM envelopes WHERE operator = ? AND received > ? AND received < ? ORDER BY received LIMIT ?) a`,

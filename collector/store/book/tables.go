@@ -46,6 +46,14 @@ var Tables = []Table{
 	table("sensors", 2, "operator:t id:t name:t enrolled:n seen:n denied:n health:b alerts:n lost:n"),
 	table("certs", 3, "operator:t sensor:t serial:t key:t public:b issued:n expires:n"),
 	table("users", 2, "operator:t name:t role:t hash:t must_change:y disabled:y created:n signed_in:n language:t subject:t ceiling:t proof:t"),
+	table("packs", 2, "operator:t sha256:t kind:t name:t version:n size:n key:t created:n expires:n sensors:t who:t at:n body:b"),
+	table("assignments", 3, "operator:t target:t kind:t pack:t who:t at:n"),
+	table("outcomes", 3, "operator:t sensor:t kind:t pack:t taken:y reason:t why:t at:n"),
+	table("campaigns", 2, "operator:t n:n rule:t technique:t severity:n first:n last:n sites:n alerts:n updated:n into_n:n"),
+	table("campaign_sites", 3, "operator:t campaign:n sensor:t first:n last:n alerts:n"),
+	table("cases", 2, "operator:t n:n title:t state:t verdict:t owner:t opened:n opened_by:t updated:n"),
+	table("case_items", 4, "operator:t case_n:n kind:t ref:t who:t at:n"),
+	table("case_notes", 3, "operator:t case_n:n n:n at:n who:t text:t"),
 	table("sessions", 1, "token:b data:b expiry:n"),
 }
 

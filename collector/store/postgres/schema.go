@@ -155,6 +155,71 @@ CREATE TABLE joins (
 );
 ALTER TABLE joins ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_operator ON joins USING (operator = current_setting('roje.operator', true));
+`, `
+CREATE TABLE packs (
+	operator TEXT NOT NULL, sha256 TEXT NOT NULL,
+	kind TEXT NOT NULL, name TEXT NOT NULL, version bigint NOT NULL, size bigint NOT NULL, key TEXT NOT NULL,
+	created bigint NOT NULL, expires bigint, sensors TEXT NOT NULL, who TEXT NOT NULL, at bigint NOT NULL, body bytea NOT NULL,
+	PRIMARY KEY (operator, sha256)
+);
+CREATE UNIQUE INDEX packs_version ON packs (operator, kind, name, version);
+
+CREATE TABLE assignments (
+	operator TEXT NOT NULL, target TEXT NOT NULL, kind TEXT NOT NULL,
+	pack TEXT NOT NULL, who TEXT NOT NULL, at bigint NOT NULL,
+	PRIMARY KEY (operator, target, kind)
+);
+
+CREATE TABLE outcomes (
+	operator TEXT NOT NULL, sensor TEXT NOT NULL, kind TEXT NOT NULL,
+	pack TEXT NOT NULL, taken boolean NOT NULL, reason TEXT NOT NULL, why TEXT NOT NULL, at bigint NOT NULL,
+	PRIMARY KEY (operator, sensor, kind)
+);
+
+CREATE TABLE campaigns (
+	operator TEXT NOT NULL, n bigint NOT NULL,
+	rule TEXT NOT NULL, technique TEXT NOT NULL, severity bigint NOT NULL,
+	first bigint NOT NULL, last bigint NOT NULL, sites bigint NOT NULL, alerts bigint NOT NULL, updated bigint NOT NULL, into_n bigint NOT NULL,
+	PRIMARY KEY (operator, n)
+);
+CREATE INDEX campaigns_rule ON campaigns (operator, rule, technique, last);
+CREATE INDEX campaigns_sites ON campaigns (operator, sites, updated);
+
+CREATE TABLE campaign_sites (
+	operator TEXT NOT NULL, campaign bigint NOT NULL, sensor TEXT NOT NULL,
+	first bigint NOT NULL, last bigint NOT NULL, alerts bigint NOT NULL,
+	PRIMARY KEY (operator, campaign, sensor)
+);
+
+CREATE TABLE cases (
+	operator TEXT NOT NULL, n bigint NOT NULL,
+	title TEXT NOT NULL, state TEXT NOT NULL, verdict TEXT NOT NULL, owner TEXT NOT NULL,
+	opened bigint NOT NULL, opened_by TEXT NOT NULL, updated bigint NOT NULL,
+	PRIMARY KEY (operator, n)
+);
+CREATE INDEX cases_state ON cases (operator, state, n);
+
+CREATE TABLE case_items (
+	operator TEXT NOT NULL, case_n bigint NOT NULL, kind TEXT NOT NULL, ref TEXT NOT NULL,
+	who TEXT NOT NULL, at bigint NOT NULL,
+	PRIMARY KEY (operator, case_n, kind, ref)
+);
+CREATE INDEX case_items_ref ON case_items (operator, kind, ref);
+
+CREATE TABLE case_notes (
+	operator TEXT NOT NULL, case_n bigint NOT NULL, n bigint NOT NULL,
+	at bigint NOT NULL, who TEXT NOT NULL, text TEXT NOT NULL,
+	PRIMARY KEY (operator, case_n, n)
+);
+
+DO $$
+DECLARE t text;
+BEGIN
+	FOREACH t IN ARRAY ARRAY['packs', 'assignments', 'outcomes', 'campaigns', 'campaign_sites', 'cases', 'case_items', 'case_notes'] LOOP
+		EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', t);
+		EXECUTE format('CREATE POLICY of_operator ON %I USING (operator = current_setting(''roje.operator'', true))', t);
+	END LOOP;
+END $$;
 `}
 
 // One collector at a time changes the schema, and one makes a day's partition: these are the locks.

@@ -138,6 +138,62 @@ CREATE TABLE joins (
 	state TEXT NOT NULL, who TEXT NOT NULL, at INTEGER,
 	PRIMARY KEY (operator, token)
 ) WITHOUT ROWID;
+`, `
+CREATE TABLE packs (
+	operator TEXT NOT NULL, sha256 TEXT NOT NULL,
+	kind TEXT NOT NULL, name TEXT NOT NULL, version INTEGER NOT NULL, size INTEGER NOT NULL, key TEXT NOT NULL,
+	created INTEGER NOT NULL, expires INTEGER, sensors TEXT NOT NULL, who TEXT NOT NULL, at INTEGER NOT NULL, body BLOB NOT NULL,
+	PRIMARY KEY (operator, sha256)
+);
+CREATE UNIQUE INDEX packs_version ON packs (operator, kind, name, version);
+
+CREATE TABLE assignments (
+	operator TEXT NOT NULL, target TEXT NOT NULL, kind TEXT NOT NULL,
+	pack TEXT NOT NULL, who TEXT NOT NULL, at INTEGER NOT NULL,
+	PRIMARY KEY (operator, target, kind)
+) WITHOUT ROWID;
+
+CREATE TABLE outcomes (
+	operator TEXT NOT NULL, sensor TEXT NOT NULL, kind TEXT NOT NULL,
+	pack TEXT NOT NULL, taken INTEGER NOT NULL, reason TEXT NOT NULL, why TEXT NOT NULL, at INTEGER NOT NULL,
+	PRIMARY KEY (operator, sensor, kind)
+) WITHOUT ROWID;
+
+CREATE TABLE campaigns (
+	operator TEXT NOT NULL, n INTEGER NOT NULL,
+	rule TEXT NOT NULL, technique TEXT NOT NULL, severity INTEGER NOT NULL,
+	first INTEGER NOT NULL, last INTEGER NOT NULL, sites INTEGER NOT NULL, alerts INTEGER NOT NULL, updated INTEGER NOT NULL, into_n INTEGER NOT NULL,
+	PRIMARY KEY (operator, n)
+) WITHOUT ROWID;
+CREATE INDEX campaigns_rule ON campaigns (operator, rule, technique, last);
+CREATE INDEX campaigns_sites ON campaigns (operator, sites, updated);
+
+CREATE TABLE campaign_sites (
+	operator TEXT NOT NULL, campaign INTEGER NOT NULL, sensor TEXT NOT NULL,
+	first INTEGER NOT NULL, last INTEGER NOT NULL, alerts INTEGER NOT NULL,
+	PRIMARY KEY (operator, campaign, sensor)
+) WITHOUT ROWID;
+
+CREATE TABLE cases (
+	operator TEXT NOT NULL, n INTEGER NOT NULL,
+	title TEXT NOT NULL, state TEXT NOT NULL, verdict TEXT NOT NULL, owner TEXT NOT NULL,
+	opened INTEGER NOT NULL, opened_by TEXT NOT NULL, updated INTEGER NOT NULL,
+	PRIMARY KEY (operator, n)
+) WITHOUT ROWID;
+CREATE INDEX cases_state ON cases (operator, state, n);
+
+CREATE TABLE case_items (
+	operator TEXT NOT NULL, case_n INTEGER NOT NULL, kind TEXT NOT NULL, ref TEXT NOT NULL,
+	who TEXT NOT NULL, at INTEGER NOT NULL,
+	PRIMARY KEY (operator, case_n, kind, ref)
+) WITHOUT ROWID;
+CREATE INDEX case_items_ref ON case_items (operator, kind, ref);
+
+CREATE TABLE case_notes (
+	operator TEXT NOT NULL, case_n INTEGER NOT NULL, n INTEGER NOT NULL,
+	at INTEGER NOT NULL, who TEXT NOT NULL, text TEXT NOT NULL,
+	PRIMARY KEY (operator, case_n, n)
+) WITHOUT ROWID;
 `}
 
 // migrate brings the file's schema up to date; a file of a newer version is refused.

@@ -46,6 +46,14 @@ func Fill(t testing.TB, st store.Store) {
 		}
 		_, err = st.Retract(ctx, sc, "alert-004", "ana", Start)
 		must(err)
+		must(st.PutPack(ctx, sc, pack("rules", "utility", 1, "r1"), []byte{0, 1, 2, 255}))
+		must(st.Assign(ctx, sc, store.TargetAll, "r1", "ana", Start))
+		must(st.PutOutcome(ctx, sc, store.Outcome{Sensor: "s1", Pack: "r1", Reason: "older", At: Start}))
+		correlate(t, st, sc)
+		opened, err := st.OpenCase(ctx, sc, "A case", "ana", Start)
+		must(err)
+		must(st.AddToCase(ctx, sc, opened.ID, store.ItemAlert, "alert-001", "ana", Start))
+		must(st.NoteCase(ctx, sc, opened.ID, "a note", "ana", Start))
 		must(st.Sessions(func() time.Time { return Start }).Commit(name, []byte{0, 1, 2, 255}, Start.Add(time.Hour)))
 	}
 }

@@ -41,6 +41,9 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"changes", changes},
 		{"keeping", keeping},
 		{"evidence", evidence},
+		{"packs", packs},
+		{"campaigns", campaigns},
+		{"cases", cases},
 		{"concurrent intake", concurrent},
 		{"a long history", long},
 	} {
