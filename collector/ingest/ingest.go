@@ -30,6 +30,7 @@ type Store interface {
 	store.Intake
 	store.Fleet
 	store.Evidences
+	store.Packs
 }
 
 // Config is what the listener works with. All but Parallel is needed.
@@ -64,10 +65,11 @@ func New(cfg Config) *Handler {
 		cfg.Parallel = 8
 	}
 	h := &Handler{Config: cfg, mux: http.NewServeMux(), busy: make(chan struct{}, cfg.Parallel)}
-	for path, serve := range map[string]func(http.ResponseWriter, *http.Request) error{
-		batch.PathBatches: h.batches, batch.PathEnrol: h.enrol, batch.PathRenew: h.renew,
+	for pattern, serve := range map[string]func(http.ResponseWriter, *http.Request) error{
+		"POST " + batch.PathBatches: h.batches, "POST " + batch.PathEnrol: h.enrol, "POST " + batch.PathRenew: h.renew,
+		"GET " + batch.PathPacks: h.offers, "GET " + batch.PathPacks + "/{sha256}": h.pack, "POST " + batch.PathOutcome: h.outcome,
 	} {
-		h.mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+		h.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			if err := serve(w, r); err != nil {
 				h.refuse(w, r, err)
 			}
@@ -236,6 +238,11 @@ func (h *Handler) batches(w http.ResponseWriter, r *http.Request) error {
 	}
 	if a.Evidence, err = h.Store.WantedEvidence(r.Context(), s, sensor.ID); err != nil {
 		h.Log.Error("evidence is not asked for", "sensor", sensor.ID, "err", err) // the batches are committed
+	}
+	if offers, err := h.offered(r.Context(), s, sensor); err == nil {
+		a.Policy = offers.Revision()
+	} else {
+		h.Log.Error("packs are not offered", "sensor", sensor.ID, "err", err)
 	}
 	answer(w, http.StatusOK, a)
 	return nil

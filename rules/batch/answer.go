@@ -8,6 +8,8 @@ const (
 	PathBatches = "/v1/ingest/batches"
 	PathEnrol   = "/v1/enrol"
 	PathRenew   = "/v1/renew"
+	PathPacks   = "/v1/packs"         // GET: Offers; GET with "/" and a SHA-256: the pack
+	PathOutcome = "/v1/packs/outcome" // POST: an Outcome
 
 	// ContentType is that of envelopes.
 	ContentType = "application/vnd.roje.batch"
@@ -23,7 +25,7 @@ type Answer struct {
 	Credit   int64           `json:"credit_bytes"`   // how much the next request may carry; 0: wait first
 	RetryS   float64         `json:"retry_after"`    // seconds to wait before the next request
 	Time     time.Time       `json:"server_time"`
-	Policy   uint64          `json:"policy_rev,omitempty"`
+	Policy   uint64          `json:"policy_rev,omitempty"` // Revision of what is offered to the sensor; 0: nothing is
 	Evidence []Ask           `json:"evidence,omitempty"` // what to send when there is nothing else to
 	Expires  time.Time       `json:"cert_expires"`       // of the certificate that was shown
 }

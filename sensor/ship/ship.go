@@ -56,6 +56,7 @@ type Config struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 	Asked   func([]batch.Ask)                      // hears what evidence the collector asks for, with every answer. May be nil
+	Policy  func(revision uint64)                  // hears with every answer which packs there are for the sensor: batch.Offers. May be nil
 	Renew   func(context.Context, time.Time) error // called before a request; it renews the certificate if that is due. May be nil
 	Longest time.Duration                          // between two tries; 0 is 5 minutes
 }
@@ -343,6 +344,9 @@ func (c *Client) settle(l load, a *batch.Answer) (wait time.Duration, sent bool,
 			c.Envelopes.Add(1)
 			c.Bytes.Add(uint64(len(e.Bytes)))
 		}
+	}
+	if c.Policy != nil {
+		c.Policy(a.Policy)
 	}
 	c.Wanted.Store(uint64(len(a.Want)))
 	c.Credit.Store(a.Credit)
