@@ -22,7 +22,7 @@ import (
 )
 
 // newFrontend is the console's listener over a store of the test, which can be delivered to directly.
-func newFrontend(t testing.TB) (*frontend, string) {
+func newFrontend(t testing.TB, change ...func(*frontend)) (*frontend, string) {
 	t.Helper()
 	db, scope := specimen.Store(t)
 	shelf, err := share.OpenShelf(filepath.Join(t.TempDir(), shelfName))
@@ -32,6 +32,9 @@ func newFrontend(t testing.TB) (*frontend, string) {
 	t.Cleanup(func() { shelf.Close() })
 	done := make(chan struct{})
 	f := &frontend{db: db, scope: scope, shelf: shelf, metrics: api.NewMetrics(db, scope, discard), log: discard, now: time.Now, done: done}
+	for _, c := range change {
+		c(f)
+	}
 	ts := httptest.NewServer(f.handler())
 	t.Cleanup(func() { close(done); ts.Close() })
 	return f, ts.URL

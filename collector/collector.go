@@ -109,7 +109,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 	metrics.Intake(intake)
 	stopping := make(chan struct{})
 	refused := &audit.Refused{Log: record, Operator: cfg.Operator, Now: now, Logger: log}
-	rooms := frontend{db: audit.Signing{Store: db, Log: record, Logger: log}, scope: scope, shelf: shelf, metrics: metrics, log: log, now: now, secure: secure != nil, done: stopping}
+	rooms := frontend{db: audit.Signing{Store: db, Log: record, Logger: log}, scope: scope, shelf: shelf, metrics: metrics, log: log, now: now, secure: secure != nil, done: stopping, signIn: cfg.SignIn}
 	web := &http.Server{
 		Handler: refused.Console(rooms.handler()), TLSConfig: secure, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -166,6 +166,7 @@ type frontend struct {
 	now     func() time.Time
 	secure  bool
 	done    <-chan struct{}
+	signIn  account.Config
 }
 
 func (f *frontend) handler() http.Handler {
@@ -178,6 +179,7 @@ func (f *frontend) guard() *account.Guard {
 		Desk:     account.NewDesk(f.db, f.scope, f.now),
 		Sessions: account.NewSessions(f.db.Sessions(f.now), f.secure),
 		Users:    f.db, Scope: f.scope, Now: f.now, Logger: f.log,
+		Second:     f.signIn.SecondFactor,
 		RefuseFeed: share.Error,
 	}
 }

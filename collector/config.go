@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/roje-ot/roje/collector/account"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/collector/store/postgres"
 	"github.com/roje-ot/roje/rules/batch"
@@ -31,6 +32,8 @@ type Config struct {
 	Console Listen `yaml:"console"`
 	// Ingest is where sensors come in, by default 127.0.0.1:8471; always over TLS.
 	Ingest Listen `yaml:"ingest"`
+	// SignIn is how people sign in.
+	SignIn account.Config `yaml:"sign_in"`
 }
 
 // Keep is for how long things are kept, such as 8760h; zero is for ever.
@@ -133,6 +136,9 @@ func (c *Config) complete() error {
 	}
 	if c.Ingest.Cert != "" || c.Ingest.Key != "" {
 		wrong("ingest: its certificate is always of the collector's own CA, which sensors pin; remove cert and key")
+	}
+	if err := c.SignIn.Check(); err != nil {
+		errs = append(errs, fmt.Errorf("sign_in: %w", err))
 	}
 	return errors.Join(errs...)
 }

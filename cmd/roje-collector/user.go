@@ -27,7 +27,7 @@ func userCommand() *cobra.Command {
 	var data string
 	cmd.PersistentFlags().StringVar(&data, "data", "", "the collector's data folder")
 	cmd.MarkPersistentFlagRequired("data")
-	cmd.AddCommand(userAdd(&data), userList(&data), userPassword(&data), userDisable(&data, true), userDisable(&data, false))
+	cmd.AddCommand(userAdd(&data), userList(&data), userPassword(&data), userDisable(&data, true), userDisable(&data, false), userSeal(&data), userSecond(&data))
 	return cmd
 }
 
@@ -53,7 +53,7 @@ func userAdd(data *string) *cobra.Command {
 		Use: "add NAME", Short: "add a user; prints a one-time password, or the password of a cert account",
 		Args: cobra.ExactArgs(1),
 	}
-	cmd.Flags().StringVar(&role, "role", string(store.Analyst), "viewer, analyst, admin, or cert (reads released alerts over TAXII, nothing else)")
+	cmd.Flags().StringVar(&role, "role", string(store.Analyst), "one of "+account.Roles()+"; cert reads released alerts over TAXII, nothing else")
 	given := passwordFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		chosen, err := given(args[0])
@@ -143,6 +143,49 @@ func userDisable(data *string, disabled bool) *cobra.Command {
 	}
 }
 
+func userSeal(data *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "seal NAME", Short: "make a sealed account for emergencies, or seal one anew; prints its password for the envelope",
+		Long: `Make an administrator's account that opens once, with a reason, for an hour, which everybody is shown. The password
+that is printed belongs in a sealed envelope. An account that was opened is sealed anew by the same command.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			db, scope, _, err := collector.OpenStore(cmd.Context(), *data)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			password, err := account.Seal(cmd.Context(), db, scope, args[0], who, time.Now())
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), password)
+			return nil
+		},
+	}
+}
+
+func userSecond(data *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "reset-second NAME", Short: "take a user's second factor away, as the phone is lost", Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			db, scope, _, err := collector.OpenStore(cmd.Context(), *data)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			u, err := db.GetUser(cmd.Context(), scope, args[0])
+			if err != nil {
+				return fmt.Errorf("user %s: %w", args[0], err)
+			}
+			if !account.HasSecond(&u) {
+				return fmt.Errorf("user %s has no second factor", args[0])
+			}
+			return account.RemoveSecond(cmd.Context(), db, scope, &u, who, time.Now())
+		},
+	}
+}
+
 func userList(data *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "list the users", Args: cobra.NoArgs,
@@ -165,6 +208,16 @@ func userList(data *string) *cobra.Command {
 					state = "disabled"
 				case u.MustChange:
 					state = "one-time password"
+				}
+				switch glass, err := account.GlassOf(&u); {
+				case err != nil:
+					return err
+				case glass != nil && glass.Opened.IsZero():
+					state += ", sealed"
+				case glass != nil:
+					state += ", seal broken " + glass.Opened.UTC().Format(time.RFC3339)
+				case account.HasSecond(&u):
+					state += ", second factor"
 				}
 				if u.SignedIn != nil {
 					signedIn = u.SignedIn.UTC().Format(time.RFC3339)

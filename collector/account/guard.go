@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,6 +29,8 @@ type Guard struct {
 	Scope    store.Scope
 	Now      func() time.Time
 	Logger   *slog.Logger
+	// Second are the roles that need a second factor.
+	Second []store.Role
 	// RefuseFeed answers who may not pull, in the form of the feed.
 	RefuseFeed func(w http.ResponseWriter, status int, title, description string)
 }
@@ -109,17 +112,19 @@ func (g *Guard) at(route Route) http.Handler {
 			g.refuse(w, r, route.Door, http.StatusTooManyRequests, err.Error())
 		case errors.Is(err, ErrWrong):
 			g.refuse(w, r, route.Door, http.StatusUnauthorized, "sign in to see this")
+		case errors.Is(err, ErrConsole):
+			g.refuse(w, r, route.Door, http.StatusForbidden, err.Error())
 		case err != nil:
 			g.Logger.Error("sign-in", "path", r.URL.Path, "err", err)
 			g.refuse(w, r, route.Door, http.StatusInternalServerError, "the store could not be read")
 		case !route.May(u.Role):
 			g.refuse(w, r, route.Door, http.StatusForbidden, "this account may not do that")
-		case u.MustChange && !route.Fresh:
+		case g.First(&u) != "" && !route.Fresh:
 			if route.Door == Page {
-				http.Redirect(w, r, "/password", http.StatusSeeOther)
+				http.Redirect(w, r, g.First(&u), http.StatusSeeOther)
 				return
 			}
-			g.refuse(w, r, route.Door, http.StatusForbidden, "change the one-time password in the console first")
+			g.refuse(w, r, route.Door, http.StatusForbidden, "change the one-time password, and set up the second factor that this role needs, in the console first")
 		default:
 			route.Handler(w, r.WithContext(context.WithValue(r.Context(), userKey{}, u)))
 		}
@@ -130,7 +135,11 @@ func (g *Guard) at(route Route) http.Handler {
 func (g *Guard) who(r *http.Request, door Door) (store.User, error) {
 	if door == API || door == Local || door == Feed {
 		if name, password, ok := credential(r.Header); ok {
-			return g.Desk.SignIn(r.Context(), name, password, From(r))
+			u, err := g.Desk.SignIn(r.Context(), name, password, From(r))
+			if err == nil && !byPassword(&u) {
+				err = ErrConsole
+			}
+			return u, err
 		}
 	}
 	if door == Feed || door == Closed {
@@ -139,10 +148,42 @@ func (g *Guard) who(r *http.Request, door Door) (store.User, error) {
 	return g.Session(r.Context())
 }
 
+// ErrConsole is the answer to a password alone where that is not enough.
+var ErrConsole = errors.New("this account signs in at the console only: it is sealed, or has a second factor")
+
+// byPassword says whether the password is all that a user has to show: there is no second factor and no seal.
+func byPassword(u *store.User) bool {
+	p, err := proofOf(u)
+	return err == nil && len(p.Secret) == 0 && p.Glass == nil
+}
+
+// First is the page where a user has something to do before anything else, "" for who may go on.
+func (g *Guard) First(u *store.User) string {
+	switch {
+	case u.MustChange:
+		return "/password"
+	case u.Subject == "" && slices.Contains(g.Second, u.Role) && byPassword(u):
+		return "/second"
+	}
+	return ""
+}
+
 // Session returns the user whose session the request carries, or ErrWrong. A session ends with a change of the
-// password, of the role, or when the account is disabled.
+// password, of the role or of the second factor, when the account is disabled, and when the time of a broken seal is over.
 func (g *Guard) Session(ctx context.Context) (store.User, error) {
-	name := g.Sessions.GetString(ctx, "user")
+	u, err := g.kept(ctx, "user")
+	if err != nil {
+		return u, err
+	}
+	if glass, err := GlassOf(&u); err != nil || glass != nil && (glass.Opened.IsZero() || glass.Over(g.Now())) {
+		return store.User{}, errors.Join(err, ErrWrong)
+	}
+	return u, nil
+}
+
+// kept is the user whose name the session holds under key, if nothing has changed upon which that rests.
+func (g *Guard) kept(ctx context.Context, key string) (store.User, error) {
+	name := g.Sessions.GetString(ctx, key)
 	if name == "" {
 		return store.User{}, ErrWrong
 	}
@@ -150,18 +191,46 @@ func (g *Guard) Session(ctx context.Context) (store.User, error) {
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return store.User{}, err
 	}
-	if err != nil || u.Disabled || mark(u) != g.Sessions.GetString(ctx, "mark") {
+	if err != nil || u.Disabled || mark(u) == "" || mark(u) != g.Sessions.GetString(ctx, "mark") {
 		return store.User{}, ErrWrong
 	}
 	return u, nil
 }
 
+// halfLife is how long one has for the second step of a sign-in.
+const halfLife = 5 * time.Minute
+
+// BeginHalf keeps that u's password was right, where that is not enough: it opens nothing but the second step.
+func (g *Guard) BeginHalf(ctx context.Context, u store.User) error {
+	if err := g.put(ctx, "half", u); err != nil {
+		return err
+	}
+	g.Sessions.Put(ctx, "half-until", g.Now().Add(halfLife).Unix())
+	return nil
+}
+
+// Half returns the user who is at the second step of a sign-in, or ErrWrong.
+func (g *Guard) Half(ctx context.Context) (store.User, error) {
+	if g.Now().Unix() > g.Sessions.GetInt64(ctx, "half-until") {
+		return store.User{}, ErrWrong
+	}
+	return g.kept(ctx, "half")
+}
+
 // Begin starts a session for u, under a new token.
 func (g *Guard) Begin(ctx context.Context, u store.User) error {
+	return g.put(ctx, "user", u)
+}
+
+// put keeps who it is under key, in a session that holds nothing else.
+func (g *Guard) put(ctx context.Context, key string, u store.User) error {
 	if err := g.Sessions.RenewToken(ctx); err != nil {
 		return err
 	}
-	g.Sessions.Put(ctx, "user", u.Name)
+	if err := g.Sessions.Clear(ctx); err != nil {
+		return err
+	}
+	g.Sessions.Put(ctx, key, u.Name)
 	g.Sessions.Put(ctx, "mark", mark(u))
 	return nil
 }
@@ -171,7 +240,11 @@ func (g *Guard) End(ctx context.Context) error { return g.Sessions.Destroy(ctx) 
 
 // mark changes when what a session rests on changes.
 func mark(u store.User) string {
-	sum := sha256.Sum256([]byte(u.Hash + "\x00" + string(u.Role)))
+	p, err := proofOf(&u)
+	if err != nil {
+		return "" // no session is of a user whose proof cannot be read
+	}
+	sum := sha256.Sum256([]byte(strings.Join([]string{u.Hash, string(u.Role), string(p.Secret), u.Subject}, "\x00")))
 	return hex.EncodeToString(sum[:12])
 }
 

@@ -32,11 +32,15 @@ type Route struct {
 
 // Sets of roles that routes name.
 var (
-	Readers  = []store.Role{store.Viewer, store.Analyst, store.Admin}
-	Judges   = []store.Role{store.Analyst, store.Admin}
-	Admins   = []store.Role{store.Admin}
-	CERTs    = []store.Role{store.CERT}
-	Everyone = []store.Role{store.Viewer, store.Analyst, store.Admin, store.CERT}
+	Readers   = []store.Role{store.Viewer, store.Analyst, store.Engineer, store.Admin}
+	Judges    = []store.Role{store.Analyst, store.Engineer, store.Admin}
+	Engineers = []store.Role{store.Engineer, store.Admin} // approve baselines, keep rules
+	Admins    = []store.Role{store.Admin}
+	Auditors  = []store.Role{store.Auditor, store.Admin}
+	Watchers  = []store.Role{store.Viewer, store.Analyst, store.Engineer, store.Admin, store.Platform}                // see sensors and their health
+	People    = []store.Role{store.Viewer, store.Analyst, store.Engineer, store.Admin, store.Auditor, store.Platform} // sign in at the console
+	CERTs     = []store.Role{store.CERT}
+	Everyone  = []store.Role{store.Viewer, store.Analyst, store.Engineer, store.Admin, store.Auditor, store.Platform, store.CERT}
 )
 
 // May says whether a role is among those of the route.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/roje-ot/roje/collector/store"
@@ -14,7 +15,7 @@ import (
 // What can be wrong with a new user.
 var (
 	ErrName = errors.New("a user's name has 1 to 64 letters, digits and . _ - @, and begins with a letter or a digit")
-	ErrRole = errors.New("a role is one of viewer, analyst, admin, cert")
+	ErrRole = errors.New("a role is one of " + Roles())
 )
 
 var userName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._@-]{0,63}$`)
@@ -37,6 +38,26 @@ func Add(ctx context.Context, users store.Users, scope store.Scope, name string,
 	u := store.User{Name: name, Role: role, Created: at}
 	password = Reset(&u)
 	return password, users.PutUser(ctx, scope, u, who, at)
+}
+
+// Roles are the names of all roles, for messages.
+func Roles() string {
+	names := make([]string, len(Everyone))
+	for i, role := range Everyone {
+		names[i] = string(role)
+	}
+	return strings.Join(names, ", ")
+}
+
+// Home is where a role's pages begin.
+func Home(role store.Role) string {
+	switch role {
+	case store.Auditor:
+		return "/audit"
+	case store.Platform:
+		return "/sensors"
+	}
+	return "/"
 }
 
 // Reset gives u a new one-time password and returns it; the caller stores u.

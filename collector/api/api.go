@@ -64,7 +64,7 @@ func (s *Server) Routes() []account.Route {
 		account.Route{Pattern: "/api/", Door: account.API, Roles: account.Readers, Handler: func(w http.ResponseWriter, _ *http.Request) {
 			fail(w, http.StatusNotFound, "there is no such call; see /api/v1/openapi.json")
 		}},
-		account.Route{Pattern: "GET /metrics", Door: account.Local, Roles: account.Readers, Handler: s.Metrics.ServeHTTP},
+		account.Route{Pattern: "GET /metrics", Door: account.Local, Roles: account.Watchers, Handler: s.Metrics.ServeHTTP},
 		account.Route{Pattern: "GET /healthz", Door: account.Open, Handler: func(w http.ResponseWriter, _ *http.Request) {
 			send(w, map[string]string{"status": "ok"})
 		}},

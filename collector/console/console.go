@@ -17,6 +17,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -50,7 +51,7 @@ func (s *Server) Routes() []account.Route {
 		return account.Route{Pattern: pattern, Door: account.Page, Roles: roles, Handler: h}
 	}
 	fresh := func(pattern string, h http.HandlerFunc) account.Route {
-		return account.Route{Pattern: pattern, Door: account.Page, Roles: account.Readers, Fresh: true, Handler: h}
+		return account.Route{Pattern: pattern, Door: account.Page, Roles: account.People, Fresh: true, Handler: h}
 	}
 	static, err := fs.Sub(staticFiles, "static")
 	if err != nil {
@@ -60,6 +61,8 @@ func (s *Server) Routes() []account.Route {
 	return []account.Route{
 		{Pattern: "GET /signin", Door: account.Open, Handler: s.signInPage},
 		{Pattern: "POST /signin", Door: account.Open, Handler: s.signIn},
+		{Pattern: "GET /signin/step", Door: account.Open, Handler: s.stepPage},
+		{Pattern: "POST /signin/step", Door: account.Open, Handler: s.step},
 		{Pattern: "GET /static/", Door: account.Open, Handler: func(w http.ResponseWriter, r *http.Request) {
 			if strings.HasSuffix(r.URL.Path, "/") {
 				http.NotFound(w, r) // no lists of files
@@ -72,6 +75,8 @@ func (s *Server) Routes() []account.Route {
 		fresh("GET /password", s.passwordPage),
 		fresh("POST /password", s.changePassword),
 		fresh("POST /language", s.setLanguage),
+		fresh("GET /second", s.secondPage),
+		fresh("POST /second", s.changeSecond),
 		page("GET /{$}", account.Readers, s.alerts),
 		page("GET /live", account.Readers, s.live),
 		page("GET /alerts/{id}", account.Readers, s.alert),
@@ -80,12 +85,14 @@ func (s *Server) Routes() []account.Route {
 		page("POST /alerts/{id}/retract", account.Judges, s.retract),
 		page("POST /alerts/{id}/evidence", account.Judges, s.askEvidence),
 		page("GET /alerts/{id}/evidence.pcapng", account.Readers, s.evidence),
-		page("GET /sensors", account.Readers, s.sensors),
+		page("GET /sensors", account.Watchers, s.sensors),
 		page("GET /statements/{id}", account.Readers, s.statement),
 		page("POST /sensors/{id}/deny", account.Admins, s.deny),
 		page("POST /sensors/{id}/allow", account.Admins, s.allow),
+		page("GET /audit", account.Auditors, s.audit),
 		page("GET /users", account.Admins, s.users),
 		page("POST /users", account.Admins, s.addUser),
+		page("POST /users/sealed", account.Admins, s.seal),
 		page("POST /users/{name}", account.Admins, s.editUser),
 	}
 }
@@ -95,14 +102,24 @@ type view struct {
 	words words
 	User  store.User
 	Path  string
-	Error string // what was wrong with what was sent, in the reader's language
-	Live  bool   // the page changes by itself
+	Error string           // what was wrong with what was sent, in the reader's language
+	Live  bool             // the page changes by itself
+	Glass []account.Opened // sealed accounts that were opened
 	now   time.Time
+	first bool
 }
 
 func (s *Server) view(r *http.Request) view {
-	u, _ := account.UserOf(r.Context())
-	return view{words: choose(u.Language, r.Header.Get("Accept-Language")), User: u, Path: r.URL.Path, now: s.Now()}
+	u, ok := account.UserOf(r.Context())
+	v := view{words: choose(u.Language, r.Header.Get("Accept-Language")), User: u, Path: r.URL.Path, now: s.Now()}
+	if ok {
+		var err error
+		v.first = s.Guard.First(&u) != ""
+		if v.Glass, err = account.OpenGlass(r.Context(), s.Store, s.Scope); err != nil {
+			s.Logger.Error("sealed accounts", "err", err)
+		}
+	}
+	return v
 }
 
 // View is the part of a page that every page has.
@@ -117,16 +134,16 @@ func (v view) Lang() string { return v.words.code }
 // Languages are those there are.
 func (v view) Languages() []words { return catalogue }
 
-// May says whether the reader may judge alerts, or keep users.
-func (v view) May(what string) bool {
-	switch what {
-	case "judge":
-		return v.User.Role == store.Analyst || v.User.Role == store.Admin
-	case "admin":
-		return v.User.Role == store.Admin
-	}
-	return false
+// rights are the words by which pages ask what their reader may do.
+var rights = map[string][]store.Role{
+	"read": account.Readers, "judge": account.Judges, "engineer": account.Engineers, "admin": account.Admins, "audit": account.Auditors, "watch": account.Watchers,
 }
+
+// May says whether the reader has a right.
+func (v view) May(what string) bool { return slices.Contains(rights[what], v.User.Role) }
+
+// First says whether the reader has something to do before any other page opens.
+func (v view) First() bool { return v.first }
 
 // Ago is how long ago a time was, in the largest unit that tells something.
 func (v view) Ago(t time.Time) string {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -44,20 +45,43 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusForbidden
 		v.Error = v.T("signin.cert")
 	default:
-		if err := s.Guard.Begin(r.Context(), u); err != nil {
+		glass, err := account.GlassOf(&u)
+		switch {
+		case err != nil:
 			s.broken(w, r, err)
-			return
+		case glass != nil && glass.Over(s.Now()):
+			v.Error = v.T("signin.spent")
+			s.render(w, r, http.StatusForbidden, "signin.html", v)
+		case glass != nil && glass.Opened.IsZero() || account.HasSecond(&u):
+			if err := s.Guard.BeginHalf(r.Context(), u); err != nil {
+				s.broken(w, r, err)
+				return
+			}
+			http.Redirect(w, r, "/signin/step?"+url.Values{"next": {next}}.Encode(), http.StatusSeeOther)
+		default:
+			s.enter(w, r, u, next)
 		}
-		if err := s.Store.SignedIn(r.Context(), s.Scope, u.Name, s.Now()); err != nil {
-			s.Logger.Error("sign-in", "err", err)
-		}
-		if u.MustChange {
-			next = "/password"
-		}
-		http.Redirect(w, r, next, http.StatusSeeOther)
 		return
 	}
 	s.render(w, r, status, "signin.html", v)
+}
+
+// enter lets a user in who has shown all that is asked for.
+func (s *Server) enter(w http.ResponseWriter, r *http.Request, u store.User, next string) {
+	if err := s.Guard.Begin(r.Context(), u); err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	if err := s.Store.SignedIn(r.Context(), s.Scope, u.Name, s.Now()); err != nil {
+		s.Logger.Error("sign-in", "err", err)
+	}
+	if next == "/" {
+		next = account.Home(u.Role)
+	}
+	if first := s.Guard.First(&u); first != "" {
+		next = first
+	}
+	http.Redirect(w, r, next, http.StatusSeeOther)
 }
 
 func seconds(w account.Wait) int { return int(math.Ceil(time.Duration(w).Seconds())) }
@@ -94,6 +118,11 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, formMost)
 	v := passwordView{s.view(r), account.PasswordLeast}
 	u, fresh := v.User, r.PostFormValue("new")
+	if glass, err := account.GlassOf(&u); err != nil || glass != nil || u.Subject != "" {
+		v.Error = v.T("password.not")
+		s.render(w, r, http.StatusConflict, "password.html", v)
+		return
+	}
 	_, err := s.Guard.Desk.SignIn(r.Context(), u.Name, r.PostFormValue("old"), account.From(r)) // counts wrong ones
 	var wait account.Wait
 	switch {
@@ -120,7 +149,7 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) {
 			s.broken(w, r, err)
 			return
 		}
-		http.Redirect(w, r, "/", http.StatusSeeOther)
+		http.Redirect(w, r, account.Home(u.Role), http.StatusSeeOther)
 		return
 	}
 	s.render(w, r, http.StatusUnprocessableEntity, "password.html", v)

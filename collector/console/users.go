@@ -12,10 +12,26 @@ import (
 
 type usersView struct {
 	view
-	Users    []store.User
+	Users    []userRow
 	Roles    []store.Role
 	Name     string // whose one-time password is shown
 	Password string // shown once
+}
+
+// A userRow is a user with how they sign in.
+type userRow struct {
+	store.User
+	Second bool // with a second factor
+	Sealed bool // break-glass
+}
+
+// Local says whether password and role are kept here: they are not of a sealed account, nor of one that an identity
+// provider vouches for.
+func (u userRow) Local() bool { return !u.Sealed && u.Subject == "" }
+
+func rowOf(u store.User) userRow {
+	glass, err := account.GlassOf(&u)
+	return userRow{u, glass == nil && account.HasSecond(&u), err == nil && glass != nil}
 }
 
 func (s *Server) users(w http.ResponseWriter, r *http.Request) {
@@ -23,10 +39,13 @@ func (s *Server) users(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) usersPage(w http.ResponseWriter, r *http.Request, status int, v usersView) {
-	var err error
-	if v.Users, err = s.Store.ListUsers(r.Context(), s.Scope); err != nil {
+	users, err := s.Store.ListUsers(r.Context(), s.Scope)
+	if err != nil {
 		s.broken(w, r, err)
 		return
+	}
+	for _, u := range users {
+		v.Users = append(v.Users, rowOf(u))
 	}
 	v.Roles = account.Everyone
 	s.render(w, r, status, "users.html", v)
@@ -55,7 +74,32 @@ func (s *Server) addUser(w http.ResponseWriter, r *http.Request) {
 	s.usersPage(w, r, http.StatusUnprocessableEntity, v)
 }
 
-// editUser resets a password, sets a role, disables or enables. Nobody does that to themselves, so there is always an
+// seal makes a sealed account.
+func (s *Server) seal(w http.ResponseWriter, r *http.Request) {
+	r.Body = http.MaxBytesReader(w, r.Body, formMost)
+	s.sealed(w, r, usersView{view: s.view(r)}, strings.TrimSpace(r.PostFormValue("name")))
+}
+
+func (s *Server) sealed(w http.ResponseWriter, r *http.Request, v usersView, name string) {
+	password, err := account.Seal(r.Context(), s.Store, s.Scope, name, v.User.Name, s.Now())
+	switch {
+	case errors.Is(err, store.ErrExists):
+		v.Error = v.T("users.exists")
+	case errors.Is(err, account.ErrName):
+		v.Error = v.T("users.badname")
+	case err != nil:
+		s.broken(w, r, err)
+		return
+	default:
+		v = usersView{view: s.view(r)} // the seal may be whole again
+		v.Name, v.Password = name, password
+		s.usersPage(w, r, http.StatusOK, v)
+		return
+	}
+	s.usersPage(w, r, http.StatusUnprocessableEntity, v)
+}
+
+// editUser resets a password or a second factor, seals anew, sets a role, disables or enables. Nobody does that to themselves, so there is always an
 // admin left.
 func (s *Server) editUser(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, formMost)
@@ -70,7 +114,24 @@ func (s *Server) editUser(w http.ResponseWriter, r *http.Request) {
 		s.usersPage(w, r, http.StatusConflict, v)
 		return
 	}
-	switch r.PostFormValue("do") {
+	do, row := r.PostFormValue("do"), rowOf(u)
+	switch {
+	case do == "seal" && row.Sealed:
+		s.sealed(w, r, v, u.Name)
+		return
+	case do == "second" && !row.Sealed:
+		if err := account.RemoveSecond(r.Context(), s.Store, s.Scope, &u, v.User.Name, s.Now()); err != nil {
+			s.broken(w, r, err)
+			return
+		}
+		s.usersPage(w, r, http.StatusOK, v)
+		return
+	case (do == "password" || do == "role") && !row.Local():
+		v.Error = v.T("users.notlocal")
+		s.usersPage(w, r, http.StatusConflict, v)
+		return
+	}
+	switch do {
 	case "password":
 		v.Name, v.Password = u.Name, account.Reset(&u)
 	case "disable":

@@ -10,10 +10,13 @@ type Role string
 
 // The roles.
 const (
-	Viewer  Role = "viewer"
-	Analyst Role = "analyst"
-	Admin   Role = "admin"
-	CERT    Role = "cert" // reads what was released, by TAXII, and nothing else
+	Viewer   Role = "viewer"
+	Analyst  Role = "analyst"
+	Engineer Role = "engineer"
+	Admin    Role = "admin"
+	Auditor  Role = "auditor"  // reads who did what, and whether evidence is whole; no alerts
+	Platform Role = "platform" // keeps the installation well; sees health, and no alert
+	CERT     Role = "cert"     // reads what was released, by TAXII, and nothing else
 )
 
 // A User is a person, or a program that reads for one.
