@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -40,6 +41,7 @@ type Released struct {
 	Who     string
 	Revoked bool // the alert was retracted
 	Latest  bool // no later version exists
+	Masked  bool // addresses and names leave as pseudonyms; Alert has them as they are
 }
 
 // A ReleaseFilter picks released versions; the zero one picks the latest version of each alert.
@@ -52,10 +54,19 @@ type ReleaseFilter struct {
 // Releases is what leaves for a CERT.
 type Releases interface {
 	// Release makes a version of the alert as it is now. A later Release of the same alert makes the next version.
+	// ErrOtherForm: it is released under pseudonyms now, or the other way about.
 	Release(ctx context.Context, s Scope, id string, tlp TLP, who string, at time.Time) (Released, error)
+	// ReleaseMasked is Release of an alert that leaves under pseudonyms.
+	ReleaseMasked(ctx context.Context, s Scope, id string, tlp TLP, who string, at time.Time) (Released, error)
 	// Retract makes a version that revokes the one before it. ErrNotFound: it is not released.
 	Retract(ctx context.Context, s Scope, id, who string, at time.Time) (Released, error)
 	// ListReleased returns at most limit versions (1 to 1000) after cursor, oldest Added first. The cursor it returns is ""
 	// after the last page. It stays good for ever: passed again later, it gives what was added since.
 	ListReleased(ctx context.Context, s Scope, f ReleaseFilter, cursor string, limit int) ([]Released, string, error)
+	// Secret is the operator's secret of a name, 32 bytes that are made when it is first asked for. All collectors of the
+	// store get the same.
+	Secret(ctx context.Context, s Scope, name string) ([]byte, error)
 }
+
+// ErrOtherForm: what a CERT has of an alert must be taken back before the alert can leave in another form.
+var ErrOtherForm = errors.New("it is released in another form: retract it first")

@@ -18,6 +18,7 @@ type Store interface {
 	Users
 	Keeping
 	Chronicle
+	Audit
 	Evidences
 	Packs
 	Campaigns

@@ -2,6 +2,7 @@ package book
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"encoding/json"
 	"errors"
@@ -16,16 +17,24 @@ func (b Book) Release(ctx context.Context, s store.Scope, id string, tlp store.T
 	if _, err := store.ParseTLP(string(tlp)); err != nil {
 		return store.Released{}, err
 	}
-	return b.publish(ctx, s, id, tlp, who, at)
+	return b.publish(ctx, s, id, tlp, false, who, at)
+}
+
+// ReleaseMasked implements store.Releases.
+func (b Book) ReleaseMasked(ctx context.Context, s store.Scope, id string, tlp store.TLP, who string, at time.Time) (store.Released, error) {
+	if _, err := store.ParseTLP(string(tlp)); err != nil {
+		return store.Released{}, err
+	}
+	return b.publish(ctx, s, id, tlp, true, who, at)
 }
 
 // Retract implements store.Releases.
 func (b Book) Retract(ctx context.Context, s store.Scope, id, who string, at time.Time) (store.Released, error) {
-	return b.publish(ctx, s, id, "", who, at)
+	return b.publish(ctx, s, id, "", false, who, at)
 }
 
 // publish makes the next version of an alert in the feed; tlp "" revokes the one before it.
-func (b Book) publish(ctx context.Context, s store.Scope, id string, tlp store.TLP, who string, at time.Time) (store.Released, error) {
+func (b Book) publish(ctx context.Context, s store.Scope, id string, tlp store.TLP, masked bool, who string, at time.Time) (store.Released, error) {
 	if err := s.Check(); err != nil {
 		return store.Released{}, err
 	}
@@ -39,14 +48,16 @@ func (b Book) publish(ctx context.Context, s store.Scope, id string, tlp store.T
 		if err != nil {
 			return err
 		}
-		r = store.Released{Added: time.UnixMilli(ms).UTC(), Version: was.Version + 1, TLP: tlp, Who: who, Latest: true, Created: was.Created}
-		what, said, detail, flag := "release", "released", string(tlp), sql.NullInt64{Int64: Nanos(r.Added), Valid: true}
+		r = store.Released{Added: time.UnixMilli(ms).UTC(), Version: was.Version + 1, TLP: tlp, Who: who, Latest: true, Created: was.Created, Masked: masked}
+		what, said, detail, flag := "release", "released", releaseDetail(tlp, masked), sql.NullInt64{Int64: Nanos(r.Added), Valid: true}
 		if tlp == "" {
 			if was.Version == 0 || was.Revoked {
 				return fmt.Errorf("is not released: %w", store.ErrNotFound)
 			}
 			what, said, detail, flag = "retract", "retracted", "", sql.NullInt64{}
-			r.Alert, r.TLP, r.Revoked = was.Alert, was.TLP, true
+			r.Alert, r.TLP, r.Revoked, r.Masked = was.Alert, was.TLP, true, was.Masked
+		} else if was.Version > 0 && !was.Revoked && was.Masked != masked {
+			return store.ErrOtherForm
 		} else if r.Alert, err = t.alert(s, id); err != nil {
 			return err
 		}
@@ -70,18 +81,26 @@ func (b Book) publish(ctx context.Context, s store.Scope, id string, tlp store.T
 	return r, nil
 }
 
+// releaseDetail says in an act how an alert was released.
+func releaseDetail(tlp store.TLP, masked bool) string {
+	if masked {
+		return string(tlp) + ", under pseudonyms"
+	}
+	return string(tlp)
+}
+
 // alert reads an alert inside the transaction.
 func (t work) alert(s store.Scope, id string) (store.Alert, error) {
 	return One(context.Background(), t, `SELECT `+alertColumns+` FROM alerts WHERE operator = ? AND id = ?`, []any{s.Operator(), id}, scanAlert)
 }
 
-const releaseColumns = `added, version, created, tlp, who, revoked, latest, body`
+const releaseColumns = `added, version, created, tlp, who, revoked, latest, masked, body`
 
 func scanReleased(scan scan) (store.Released, error) {
 	var r store.Released
 	var added, created int64
 	var body []byte
-	if err := scan(&added, &r.Version, &created, &r.TLP, &r.Who, &r.Revoked, &r.Latest, &body); err != nil {
+	if err := scan(&added, &r.Version, &created, &r.TLP, &r.Who, &r.Revoked, &r.Latest, &r.Masked, &body); err != nil {
 		return r, err
 	}
 	r.Added, r.Created = time.UnixMilli(added).UTC(), time.UnixMilli(created).UTC()
@@ -104,9 +123,32 @@ func (t work) version(s store.Scope, r *store.Released) error {
 	if _, err := t.Exec(`UPDATE releases SET latest = FALSE WHERE operator = ? AND alert = ?`, s.Operator(), r.Alert.ID); err != nil {
 		return err
 	}
-	_, err = t.Exec(`INSERT INTO releases (operator, added, alert, version, created, tlp, who, revoked, latest, sensor, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, TRUE, ?, ?)`,
-		s.Operator(), r.Added.UnixMilli(), r.Alert.ID, r.Version, r.Created.UnixMilli(), string(r.TLP), r.Who, r.Revoked, r.Alert.Sensor, body)
+	_, err = t.Exec(`INSERT INTO releases (operator, added, alert, version, created, tlp, who, revoked, latest, masked, sensor, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, TRUE, ?, ?, ?)`,
+		s.Operator(), r.Added.UnixMilli(), r.Alert.ID, r.Version, r.Created.UnixMilli(), string(r.TLP), r.Who, r.Revoked, r.Masked, r.Alert.Sensor, body)
 	return err
+}
+
+// Secret implements store.Releases.
+func (b Book) Secret(ctx context.Context, s store.Scope, name string) (secret []byte, err error) {
+	if err := s.Check(); err != nil {
+		return nil, err
+	}
+	read := func(r Reader) ([]byte, error) {
+		return One(ctx, r, `SELECT secret FROM secrets WHERE operator = ? AND name = ?`, []any{s.Operator(), name}, func(scan scan) (v []byte, err error) { err = scan(&v); return v, err })
+	}
+	if secret, err = read(b.Reader(s)); !errors.Is(err, store.ErrNotFound) {
+		return secret, err
+	}
+	fresh := make([]byte, 32)
+	rand.Read(fresh)
+	err = b.change(ctx, s, func(t work) error {
+		if _, err := t.Exec(`INSERT INTO secrets (operator, name, secret) VALUES (?, ?, ?) ON CONFLICT (operator, name) DO NOTHING`, s.Operator(), name, fresh); err != nil {
+			return err
+		}
+		secret, err = read(t)
+		return err
+	})
+	return secret, err
 }
 
 // ListReleased implements store.Releases.

@@ -220,6 +220,32 @@ BEGIN
 		EXECUTE format('CREATE POLICY of_operator ON %I USING (operator = current_setting(''roje.operator'', true))', t);
 	END LOOP;
 END $$;
+`, `
+CREATE TABLE leaves (
+	operator TEXT NOT NULL, n bigint NOT NULL, leaf bytea NOT NULL,
+	PRIMARY KEY (operator, n)
+);
+
+CREATE TABLE checkpoints (
+	operator TEXT NOT NULL, n bigint NOT NULL, note bytea NOT NULL,
+	PRIMARY KEY (operator, n)
+);
+
+CREATE TABLE secrets (
+	operator TEXT NOT NULL, name TEXT NOT NULL, secret bytea NOT NULL,
+	PRIMARY KEY (operator, name)
+);
+
+ALTER TABLE releases ADD COLUMN masked boolean NOT NULL DEFAULT FALSE;
+
+DO $$
+DECLARE t text;
+BEGIN
+	FOREACH t IN ARRAY ARRAY['leaves', 'checkpoints', 'secrets'] LOOP
+		EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', t);
+		EXECUTE format('CREATE POLICY of_operator ON %I USING (operator = current_setting(''roje.operator'', true))', t);
+	END LOOP;
+END $$;
 `}
 
 // One collector at a time changes the schema, and one makes a day's partition: these are the locks.

@@ -194,6 +194,23 @@ CREATE TABLE case_notes (
 	at INTEGER NOT NULL, who TEXT NOT NULL, text TEXT NOT NULL,
 	PRIMARY KEY (operator, case_n, n)
 ) WITHOUT ROWID;
+`, `
+CREATE TABLE leaves (
+	operator TEXT NOT NULL, n INTEGER NOT NULL, leaf BLOB NOT NULL,
+	PRIMARY KEY (operator, n)
+) WITHOUT ROWID;
+
+CREATE TABLE checkpoints (
+	operator TEXT NOT NULL, n INTEGER NOT NULL, note BLOB NOT NULL,
+	PRIMARY KEY (operator, n)
+) WITHOUT ROWID;
+
+CREATE TABLE secrets (
+	operator TEXT NOT NULL, name TEXT NOT NULL, secret BLOB NOT NULL,
+	PRIMARY KEY (operator, name)
+) WITHOUT ROWID;
+
+ALTER TABLE releases ADD COLUMN masked INTEGER NOT NULL DEFAULT 0;
 `}
 
 // migrate brings the file's schema up to date; a file of a newer version is refused.

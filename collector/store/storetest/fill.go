@@ -54,6 +54,10 @@ func Fill(t testing.TB, st store.Store) {
 		must(err)
 		must(st.AddToCase(ctx, sc, opened.ID, store.ItemAlert, "alert-001", "ana", Start))
 		must(st.NoteCase(ctx, sc, opened.ID, "a note", "ana", Start))
+		must(st.AppendLeaves(ctx, sc, func(int64, int64) ([][]byte, int64, error) { return [][]byte{{0, 255}}, 3, nil }))
+		must(st.AppendCheckpoint(ctx, sc, []byte("note")))
+		_, err = st.Secret(ctx, sc, "x")
+		must(err)
 		must(st.Sessions(func() time.Time { return Start }).Commit(name, []byte{0, 1, 2, 255}, Start.Add(time.Hour)))
 	}
 }

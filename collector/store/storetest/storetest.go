@@ -39,6 +39,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"users", users},
 		{"sessions", sessions},
 		{"changes", changes},
+		{"audit log", audit},
+		{"masked releases", masked},
 		{"keeping", keeping},
 		{"evidence", evidence},
 		{"packs", packs},
