@@ -139,8 +139,6 @@ func (d *deed) wrong(r *ledger.Record, loss float64) string {
 	switch {
 	case loss > 0 && r.Outcome == ledger.UnknownGap:
 		return ""
-	case loss > 0 && r.Proto == "iec104" && d.outcome == ledger.NoSelect && r.Outcome == ledger.Refused:
-		return "" // a 104 station says no in one word: that the select is missing shows only where one was seen before
 	case r.Outcome != d.outcome:
 		return "outcome"
 	case r.Point == nil || int(r.Point.Addr) != d.addr:

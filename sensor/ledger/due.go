@@ -1,5 +1,11 @@
 package ledger
 
+import (
+	"net/netip"
+
+	"github.com/roje-ot/roje/rules"
+)
+
 // expire closes what has waited long enough, and finds the next deadline. An action that is due without an answer is
 // kept until its connection shows that none was missed.
 func (l *Ledger) expire() {
@@ -52,9 +58,13 @@ func (l *Ledger) undue(a *action) {
 	}
 }
 
-// lost marks every open action of a connection: an answer, or a request, may have been among the lost bytes.
-func (l *Ledger) lost(conn uint64, server bool) {
+// lost marks every open action of e's connection: an answer, or a request, may have been among the lost bytes.
+func (l *Ledger) lost(e *rules.Event, server bool) {
+	conn := e.Flow.Conn
 	l.lossAt = l.now
+	if len(l.holed) < maxHoled {
+		l.holed[e.Flow.Server] = struct{}{}
+	}
 	if !server {
 		l.remember(conn)
 	}
@@ -69,6 +79,12 @@ func (l *Ledger) lost(conn uint64, server bool) {
 	if len(l.due) > 0 {
 		l.prove(conn, true)
 	}
+}
+
+// lossy says whether something of a station may never have been seen.
+func (l *Ledger) lossy(server netip.AddrPort) bool {
+	_, ok := l.holed[server]
+	return ok || len(l.holed) >= maxHoled
 }
 
 // remember notes a loss of a master's bytes.

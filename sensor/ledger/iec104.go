@@ -25,8 +25,8 @@ const twinWithin = int64(1e9)
 // afterEnd is how long return information is waited for after the termination.
 const afterEnd = int64(1e9)
 
-// maxArmed bounds the points that are known to be selected before they are executed.
-const maxArmed = 1 << 16
+// maxTakes bounds the points of which it is known how their station takes a command.
+const maxTakes = 1 << 16
 
 func (l *Ledger) iec104(e *rules.Event) {
 	m := e.Msg
@@ -138,7 +138,7 @@ func (l *Ledger) confirm(e *rules.Event) {
 	m := e.Msg
 	a, several := l.waiting(e, func(a *action) bool { return a.selecting() == flag(m, "select") && (!a.cancels || m.Status != 0) })
 	if m.Status == 0 && flag(m, "select") {
-		l.arm(e)
+		l.learn(e, afterSelect)
 	}
 	if a == nil {
 		return
@@ -156,12 +156,14 @@ func (l *Ledger) confirm(e *rules.Event) {
 	}
 	if m.Status != 0 {
 		a.record.Status = string(m.AppendStatus(nil))
-		_, armed := l.armed[commandKey(e)]
+		known := l.takes[commandKey(e)]
 		switch {
 		case a.verdict != "":
 			l.close(a, a.verdict)
-		case a.record.Model == Direct && armed && m.Status == 1: // the station has only ever taken it after a select
+		case a.record.Model == Direct && known == afterSelect && m.Status == 1: // and has never taken it without
 			l.close(a, a.unless(a.doubt || a.gap, NoSelect))
+		case a.record.Model == Direct && known == 0 && m.Status == 1: // that it wants a select may be among what was lost
+			l.close(a, a.unless(a.doubt || a.gap || e.Flow.Unseen || l.lossy(e.Flow.Server), Refused))
 		default:
 			l.close(a, a.unless(a.record.Selected != nil && !a.selecting() && a.gap, Refused))
 		}
@@ -180,13 +182,25 @@ func (l *Ledger) confirm(e *rules.Event) {
 		l.wait(a, l.cfg.Timeout)
 		return
 	}
+	if a.record.Model == Direct && !a.gap && !e.Flow.Unseen && !l.lossy(e.Flow.Server) {
+		l.learn(e, atOnce)
+	}
 	l.wait(a, l.cfg.Effect)
 }
 
-// arm notes that the station takes a select of the object of e.
-func (l *Ledger) arm(e *rules.Event) {
-	if len(e.Msg.Points) > 0 && len(l.armed) < maxArmed {
-		l.armed[commandKey(e)] = struct{}{}
+// A way is how a station has taken a command of an object, as far as was seen; 0 if that is not known.
+type way uint8
+
+const (
+	afterSelect way = 1 << iota // it has confirmed a select
+	atOnce                      // it has confirmed an execution that no select came before
+)
+
+// learn notes how the station takes a command of the object of e.
+func (l *Ledger) learn(e *rules.Event, w way) {
+	k := commandKey(e)
+	if known, ok := l.takes[k]; known&w == 0 && (ok || len(l.takes) < maxTakes) {
+		l.takes[k] = known | w
 	}
 }
 

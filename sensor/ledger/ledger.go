@@ -46,6 +46,7 @@ const (
 	unproven  = int64(300e9) // how long an action that is due waits for the proof that nothing was missed
 	doubtful  = int64(10e9)  // for how long after a loss of a master's bytes a select may be among them
 	maxLosses = 1024         // connections whose last loss is remembered
+	maxHoled  = 4096         // stations that are remembered to have had one; with more, all count as if they had
 )
 
 // A Ledger follows the control actions of all connections.
@@ -61,7 +62,8 @@ type Ledger struct {
 	losses  map[uint64]int64 // packet time of the last loss of a master's bytes, by connection
 	maps    mappings
 	masters masters
-	armed   map[pointKey]struct{} // 104 commands that a station has confirmed a select of
+	takes   map[pointKey]way            // how stations of 104 take a command
+	holed   map[netip.AddrPort]struct{} // stations of which bytes, of either side, were lost at any time
 	count   int
 	now     int64
 	next    int64 // no open action can expire before
@@ -76,7 +78,7 @@ type Ledger struct {
 // New returns a ledger that hands each finished record to emit, which may keep it.
 func New(cfg Config, emit func(*Record)) *Ledger {
 	return &Ledger{cfg: cfg.orDefaults(), emit: emit, open: map[uint64][]*action{}, seed: rand.Uint64(), due: map[uint64][]*action{},
-		losses: map[uint64]int64{}, maps: mappings{map[pointKey]*mapping{}, map[pointKey]*shown{}}, masters: newMasters(), armed: map[pointKey]struct{}{}}
+		losses: map[uint64]int64{}, maps: mappings{map[pointKey]*mapping{}, map[pointKey]*shown{}}, masters: newMasters(), takes: map[pointKey]way{}, holed: map[netip.AddrPort]struct{}{}}
 }
 
 // A key finds the open actions that a message may belong to. It leaves out the client's port: a redundant connection
@@ -120,9 +122,9 @@ func (l *Ledger) Take(e *rules.Event) {
 			l.follow(l, e)
 		}
 	case rules.Gap:
-		l.lost(e.Flow.Conn, e.Flow.ServerLost)
+		l.lost(e, e.Flow.ServerLost)
 	case rules.Unframed:
-		l.lost(e.Flow.Conn, e.Msg.From == protocols.Server)
+		l.lost(e, e.Msg.From == protocols.Server)
 	}
 	if l.count > 0 && e.At >= l.next {
 		l.expire()

@@ -47,8 +47,7 @@ func (ms *masters) count(a *action, act *rules.Act) {
 	}
 	m.actions++
 	m.notDone, m.fresh = m.notDone<<1&recent, m.fresh<<1&recent
-	switch a.record.Outcome {
-	case Refused, NoSelect, Mismatch:
+	if a.denied() {
 		m.notDone |= 1
 	}
 	if a.record.Point != nil {
@@ -59,4 +58,15 @@ func (ms *masters) count(a *action, act *rules.Act) {
 		}
 	}
 	act.Actions, act.NotDone, act.NewPoints = m.actions, bits.OnesCount32(m.notDone), bits.OnesCount32(m.fresh)
+}
+
+// denied says whether the station did not do what a asked for. A refusal whose reason was lost is one.
+func (a *action) denied() bool {
+	switch a.record.Outcome {
+	case Refused, NoSelect, Mismatch:
+		return true
+	case UnknownGap:
+		return a.record.Status != ""
+	}
+	return false
 }

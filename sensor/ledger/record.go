@@ -21,7 +21,7 @@ const (
 	NoSelect   Outcome = "no_select"   // executed without the select that the station asks for
 	Mismatch   Outcome = "mismatch"    // executed, or answered, with other objects than selected or asked
 	Cancelled  Outcome = "cancelled"   // the master took the select back
-	UnknownGap Outcome = "unknown_gap" // not known: bytes were lost or the capture ended before an answer, or no station answers such a command
+	UnknownGap Outcome = "unknown_gap" // not known: bytes were lost or the capture ended before an answer, or no station answers such a command; with a Status it was refused, and why is lost
 )
 
 // Outcomes are all outcomes.
@@ -56,7 +56,7 @@ type Record struct {
 	Effect     *time.Time    `json:"effect,omitempty"`
 	Terminated *time.Time    `json:"terminated,omitempty"`
 	Outcome    Outcome       `json:"outcome"`
-	Status     string        `json:"status,omitempty"` // the station's own words, where it refused
+	Status     string        `json:"status,omitempty"` // the station's own words, where it refused, also where the outcome is unknown
 	LatencyMS  *float64      `json:"latency_ms,omitempty"`
 	Frames     []uint64      `json:"frames"` // at most 16
 
