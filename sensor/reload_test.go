@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -41,7 +42,7 @@ func (s *turnstile) Next(p *capture.Packet) error {
 // standing makes a daemon over recorded files that is open and does not run yet.
 func standing(t *testing.T, cfg Config, log *slog.Logger) *daemon {
 	t.Helper()
-	cfg.Name, cfg.State, cfg.Phase = "test", t.TempDir(), "enforce"
+	cfg.Name, cfg.State = "test", cmp.Or(cfg.State, t.TempDir())
 	cfg.setDefaults()
 	d := &daemon{cfg: cfg, log: log, version: "test", began: time.Now()}
 	d.metrics = &metrics{d: d}

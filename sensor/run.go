@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -43,6 +44,9 @@ type daemon struct {
 	acts  *ledger.Ledger
 	desk  *evidence.Desk // nil where no evidence is kept
 	cover *blindness
+
+	saving  sync.Mutex   // held while the baseline is written: one at a time and in order; taken before mu
+	control net.Listener // for people on this host; nil where it could not be opened
 
 	courier *evidence.Courier // nil where nothing is delivered
 	assets  *asset.Registry
@@ -85,7 +89,7 @@ func Run(ctx context.Context, cfg Config, version string, log *slog.Logger) (err
 
 // parts are what a daemon opens, in this order; each returns what closes it again, or nil.
 func (d *daemon) parts() []func() (func() error, error) {
-	return []func() (func() error, error){d.openBaseline, d.openAssets, d.openSpool, d.openLedger, d.openEvidence, d.openEvents, d.openRules, d.openCoverage, d.openSources, d.openReload, d.openAdmin}
+	return []func() (func() error, error){d.openBaseline, d.openAssets, d.openSpool, d.openLedger, d.openEvidence, d.openEvents, d.openRules, d.openCoverage, d.openControl, d.openSources, d.openReload, d.openAdmin, d.serveControl}
 }
 
 func (d *daemon) openBaseline() (func() error, error) {
@@ -232,8 +236,9 @@ func (d *daemon) settle() {
 	d.acts.Flush()
 	d.judge.Flush()
 	d.past.Flush()
-	err := errors.Join(d.base.Flush(), d.desk.Flush())
+	err := d.desk.Flush()
 	d.mu.Unlock()
+	err = errors.Join(err, d.saveBaseline())
 	d.takeStock(time.Now())
 	d.box.flush()
 	if err != nil {
@@ -271,10 +276,9 @@ func (d *daemon) tick(ctx context.Context) {
 			return
 		case <-save.C:
 			d.mu.Lock()
-			write := d.base.Snapshot()
 			d.past.Flush()
 			d.mu.Unlock()
-			if err := write(); err != nil {
+			if err := d.saveBaseline(); err != nil {
 				d.log.Error("baseline is not saved", "err", err)
 			}
 			d.takeStock(time.Now())

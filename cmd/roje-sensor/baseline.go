@@ -3,50 +3,65 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net/netip"
 	"os"
 	"os/user"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/sensor"
 	"github.com/roje-ot/roje/sensor/baseline"
+	"github.com/roje-ot/roje/sensor/socket"
 )
 
-// A withBaseline opens the baseline of the state folder, uses it and closes it.
-type withBaseline func(write bool, use func(*baseline.Baseline) error) error
+// An ask puts an order to the baseline, and writes the answer to out.
+type ask func(cmd *cobra.Command, o *baseline.Order, out io.Writer) error
 
-// baselineCommand works on the state folder of a sensor that is not running: a running one holds the file.
+// say is ask with the command's output.
+func (a ask) say(cmd *cobra.Command, o *baseline.Order) error { return a(cmd, o, cmd.OutOrStdout()) }
+
+// baselineCommand asks the sensor that runs in the state folder, and works on the folder itself where none does.
 func baselineCommand() *cobra.Command {
 	var state string
 	cmd := &cobra.Command{Use: "baseline", Short: "Show, judge, approve, export and import what was learned", Args: needs(cobra.NoArgs),
+		Long: "Works on what a sensor has learned, while it runs and while it does not: a running one is asked over the socket in its\nstate folder, which takes root and the user that the sensor runs as.",
 		RunE: func(*cobra.Command, []string) error {
 			return usageError{errors.New("name a command: show, diff, propose, shadow, approve, versions, rollback, relearn, export, import")}
 		}}
 	cmd.PersistentFlags().StringVar(&state, "state", "/var/lib/roje-sensor", "`DIR` of the baseline")
-	open := func(write bool, use func(*baseline.Baseline) error) error {
-		b, warning, err := baseline.Open(state, baseline.Options{Phase: rules.Off, ReadOnly: !write})
+	var put ask = func(cmd *cobra.Command, o *baseline.Order, out io.Writer) error {
+		if err := socket.Ask(cmd.Context(), state, sensor.BaselineOrders, o, out); !errors.Is(err, socket.ErrNone) {
+			return err
+		}
+		b, warning, err := baseline.Open(state, baseline.Options{Phase: rules.Off, ReadOnly: !o.Decides()})
 		if err != nil {
 			return err
 		}
 		if warning != nil {
 			fmt.Fprintln(os.Stderr, warning)
 		}
-		return errors.Join(use(b), b.Close())
+		answer, err := b.Do(o, time.Now())
+		if err == nil {
+			err = answer(out)
+		}
+		return errors.Join(err, b.Close())
 	}
 	cmd.AddCommand(
-		&cobra.Command{Use: "show", Short: "Print every learned item, one JSON object per line", Args: needs(cobra.NoArgs),
-			RunE: func(cmd *cobra.Command, _ []string) error {
-				return open(false, func(b *baseline.Baseline) error { return b.Export(cmd.OutOrStdout()) })
-			}},
-		&cobra.Command{Use: "diff", Short: "Print what was learned and waits for approval, one JSON object per line", Args: needs(cobra.NoArgs),
-			RunE: func(cmd *cobra.Command, _ []string) error {
-				return open(false, func(b *baseline.Baseline) error {
-					return baseline.WriteItems(cmd.OutOrStdout(), b.Waiting())
-				})
-			}},
-		propose(open), shadow(&state), approve(open), versions(open), rollback(open), relearn(open), exportBaseline(open), importBaseline(open),
+		plain("show", "Print every learned item, one JSON object per line", put),
+		plain("diff", "Print what was learned and waits for approval, one JSON object per line", put),
+		plain("versions", "List what was decided, by whom and why, and check the chain", put),
+		propose(put), shadow(&state), approve(put), rollback(put), relearn(put), exportBaseline(put), importBaseline(put),
 	)
 	return cmd
+}
+
+// plain is a command whose order is its name.
+func plain(name, short string, put ask) *cobra.Command {
+	return &cobra.Command{Use: name, Short: short, Args: needs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return put.say(cmd, &baseline.Order{Do: name}) }}
 }
 
 // A decider is the person behind a decision.
@@ -67,4 +82,26 @@ func (d *decider) name() (string, error) {
 		return "", fmt.Errorf("who are you? give --who: %w", err)
 	}
 	return u.Username, nil
+}
+
+// decide puts an order in the name of the person.
+func (d *decider) decide(cmd *cobra.Command, put ask, o *baseline.Order) (err error) {
+	if o.Who, err = d.name(); err != nil {
+		return err
+	}
+	if d.why != "" {
+		o.Why = d.why
+	}
+	return put.say(cmd, o)
+}
+
+// address reads an IP address of the command line; an empty text is none.
+func address(text string) (addr netip.Addr, err error) {
+	if text == "" {
+		return addr, nil
+	}
+	if addr, err = netip.ParseAddr(text); err != nil {
+		return addr, usageError{fmt.Errorf("%q is not an IP address", text)}
+	}
+	return addr, nil
 }

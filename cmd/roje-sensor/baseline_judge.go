@@ -1,14 +1,9 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"net/netip"
 	"os"
-	"slices"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,40 +12,12 @@ import (
 )
 
 // propose shows what waits, in groups.
-func propose(open withBaseline) *cobra.Command {
-	var asJSON, all bool
+func propose(put ask) *cobra.Command {
+	o := &baseline.Order{Do: "propose"}
 	cmd := &cobra.Command{Use: "propose", Short: "Show what waits for approval, in groups, and how each may be approved", Args: needs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return open(false, func(b *baseline.Baseline) error {
-				out, last := cmd.OutOrStdout(), baseline.Class("")
-				for _, g := range b.Propose() {
-					if asJSON {
-						line, err := json.Marshal(g)
-						if err != nil {
-							return err
-						}
-						fmt.Fprintln(out, string(line))
-						continue
-					}
-					if g.Class != last {
-						last = g.Class
-						fmt.Fprintf(out, "%s: %s\n", g.Class, g.Class.About())
-					}
-					fmt.Fprintf(out, "  %d x %s\n", len(g.Items), g.What)
-					const examples = 3
-					for i, it := range g.Items {
-						if i == examples && !all {
-							fmt.Fprintf(out, "      and %d more; --all shows them\n", len(g.Items)-i)
-							break
-						}
-						fmt.Fprintf(out, "      %s\n", it.Text())
-					}
-				}
-				return nil
-			})
-		}}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "one JSON object per group")
-	cmd.Flags().BoolVar(&all, "all", false, "every item, not the first three of each group")
+		RunE: func(cmd *cobra.Command, _ []string) error { return put.say(cmd, o) }}
+	cmd.Flags().BoolVar(&o.JSON, "json", false, "one JSON object per group")
+	cmd.Flags().BoolVar(&o.All, "all", false, "every item, not the first three of each group")
 	return cmd
 }
 
@@ -73,38 +40,17 @@ func (c *chosen) classes() []baseline.Class {
 	return classes
 }
 
-func approve(open withBaseline) *cobra.Command {
+func approve(put ask) *cobra.Command {
 	var by decider
 	var which chosen
 	var item, host string
 	cmd := &cobra.Command{Use: "approve", Short: "Approve what was seen often and changes nothing, and what flags add to it", Args: needs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			who, err := by.name()
+			addr, err := address(host)
 			if err != nil {
 				return err
 			}
-			choice := baseline.Choice{Who: who, Why: by.why, At: time.Now(), Classes: which.classes()}
-			if host != "" {
-				if choice.Host, err = netip.ParseAddr(host); err != nil {
-					return usageError{fmt.Errorf("%q is not an IP address", host)}
-				}
-			}
-			return open(true, func(b *baseline.Baseline) error {
-				if item != "" {
-					return b.ApproveItem(item, who, by.why, time.Now())
-				}
-				decision, out := b.Decide(choice), cmd.OutOrStdout()
-				for _, kind := range slices.Sorted(maps.Keys(decision.Approved)) {
-					fmt.Fprintf(out, "approved %d %s\n", decision.Approved[kind], kind)
-				}
-				if decision.Left > 0 {
-					fmt.Fprintf(out, "%d items wait on; `roje-sensor baseline propose` shows them, --commands, --mixed and --rare approve them\n", decision.Left)
-				}
-				for _, it := range decision.Held {
-					fmt.Fprintf(out, "held: %s (%s); approve it by itself with --item %q\n", it.Key(), it.Why, it.Key())
-				}
-				return nil
-			})
+			return by.decide(cmd, put, &baseline.Order{Do: "approve", Classes: which.classes(), Host: addr, Item: item})
 		}}
 	by.flags(cmd)
 	which.flags(cmd)
@@ -128,39 +74,20 @@ func shadow(state *string) *cobra.Command {
 	return cmd
 }
 
-func versions(open withBaseline) *cobra.Command {
-	return &cobra.Command{Use: "versions", Short: "List what was decided, by whom and why, and check the chain", Args: needs(cobra.NoArgs),
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return open(false, func(b *baseline.Baseline) error {
-				all, err := b.Versions()
-				for _, v := range all {
-					fmt.Fprintf(cmd.OutOrStdout(), "%d  %s  %s  %d items  %.16s  %s\n", v.N, v.At.Format("2006-01-02 15:04:05"), v.Who, v.Items, v.Hash, v.Why)
-				}
-				return err
-			})
-		}}
-}
-
-func rollback(open withBaseline) *cobra.Command {
+func rollback(put ask) *cobra.Command {
 	var by decider
 	var version int
 	var host string
 	cmd := &cobra.Command{Use: "rollback --to VERSION", Short: "Approve what a version held, and nothing else", Args: needs(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
-			who, err := by.name()
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			addr, err := address(host)
 			if err != nil {
 				return err
-			}
-			var addr netip.Addr
-			if host != "" {
-				if addr, err = netip.ParseAddr(host); err != nil {
-					return usageError{fmt.Errorf("%q is not an IP address", host)}
-				}
 			}
 			if version == 0 {
 				return usageError{errors.New("say which version: --to N; baseline versions lists them")}
 			}
-			return open(true, func(b *baseline.Baseline) error { return b.RollBack(version, addr, who, time.Now()) })
+			return by.decide(cmd, put, &baseline.Order{Do: "rollback", Version: version, Host: addr})
 		}}
 	by.flags(cmd)
 	cmd.Flags().IntVar(&version, "to", 0, "`NUMBER` of the version")
@@ -168,19 +95,15 @@ func rollback(open withBaseline) *cobra.Command {
 	return cmd
 }
 
-func relearn(open withBaseline) *cobra.Command {
+func relearn(put ask) *cobra.Command {
 	var by decider
 	cmd := &cobra.Command{Use: "relearn ADDRESS", Short: "Learn one host anew while all others stay enforced, until it is approved again", Args: needs(cobra.ExactArgs(1)),
-		RunE: func(_ *cobra.Command, args []string) error {
-			who, err := by.name()
+		RunE: func(cmd *cobra.Command, args []string) error {
+			addr, err := address(args[0])
 			if err != nil {
 				return err
 			}
-			addr, err := netip.ParseAddr(args[0])
-			if err != nil {
-				return usageError{fmt.Errorf("%q is not an IP address", args[0])}
-			}
-			return open(true, func(b *baseline.Baseline) error { return b.Relearn(addr, who, by.why, time.Now()) })
+			return by.decide(cmd, put, &baseline.Order{Do: "relearn", Host: addr})
 		}}
 	by.flags(cmd)
 	return cmd

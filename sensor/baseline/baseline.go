@@ -37,6 +37,8 @@ type Baseline struct {
 	versions []Version
 	texts    map[int][]byte // items of versions that are not in the file yet
 
+	unwritten unwritten
+
 	cache   [256]context
 	symbols []symbol
 	courses course.Memory // of the values of measured points

@@ -145,10 +145,10 @@ func TestVersions(t *testing.T) {
 	if e := b.play(33*hour, write); e.Facts.Novel != 0 {
 		t.Errorf("the approved write is new: %s", words(e.Facts.Novel))
 	}
-	if err := b.RollBack(3, netip.Addr{}, "anna", time.Unix(0, 34*hour)); err == nil {
+	if err := b.RollBack(3, netip.Addr{}, "anna", "", time.Unix(0, 34*hour)); err == nil {
 		t.Error("there is no version 3 to go back to")
 	}
-	if err := b.RollBack(1, netip.Addr{}, "anna", time.Unix(0, 34*hour)); err != nil {
+	if err := b.RollBack(1, netip.Addr{}, "anna", "", time.Unix(0, 34*hour)); err != nil {
 		t.Fatal(err)
 	}
 	if e := b.play(35*hour, write); e.Facts.Novel&rules.NewWriter == 0 {

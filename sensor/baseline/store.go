@@ -211,29 +211,79 @@ func (b *Baseline) readItems(bucket *bbolt.Bucket) error {
 // Flush writes what has changed in one transaction. A crash loses what was learned since the last Flush.
 func (b *Baseline) Flush() error { return b.Snapshot()() }
 
+// A snapshot is what has changed, by the keys of the file. It owns its memory.
+type snapshot struct {
+	items    map[string]*Item
+	gone     []string // keys of items that are deleted, before items are written
+	courses  map[string][]byte
+	versions []Version // all
+	texts    map[int][]byte
+}
+
+// unwritten is a snapshot that the disk did not take, until one that it takes.
+type unwritten struct {
+	mu   sync.Mutex
+	left *snapshot
+}
+
+// take returns what was left, once.
+func (u *unwritten) take() *snapshot {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	left := u.left
+	u.left = nil
+	return left
+}
+
+// onto puts what has changed since s over it.
+func (s *snapshot) onto(later *snapshot) {
+	if s == nil {
+		return
+	}
+	for _, key := range later.gone {
+		delete(s.items, key)
+	}
+	maps.Copy(s.items, later.items)
+	maps.Copy(s.courses, later.courses)
+	texts := maps.Clone(s.texts)
+	if texts == nil {
+		texts = map[int][]byte{}
+	}
+	maps.Copy(texts, later.texts)
+	later.items, later.courses, later.texts, later.gone = s.items, s.courses, texts, append(s.gone, later.gone...)
+}
+
 // Snapshot takes what has changed since the last one, on the goroutine that owns b. The function it returns writes that
-// in one transaction and may run on another goroutine, one at a time and in order.
+// in one transaction and may run on another goroutine, one at a time and in order. What it could not write is part of
+// the next snapshot.
 func (b *Baseline) Snapshot() func() error {
 	if b.db == nil || b.readOnly {
 		return func() error { return nil }
 	}
-	changed := map[string]*Item{}
+	s := &snapshot{items: map[string]*Item{}, gone: b.gone, courses: map[string][]byte{}, versions: slices.Clone(b.versions), texts: b.texts}
 	b.each(func(it *Item, m *mark) {
 		if m.dirty {
-			changed[it.Key()] = it
+			s.items[it.Key()] = it
 			m.dirty = false
 		}
 	})
-	gone, db := b.gone, b.db
-	courses := map[string][]byte{}
-	b.courses.Dirty(func(key, value []byte) { courses[string(key)] = value })
-	versions, texts := slices.Clone(b.versions), b.texts
+	b.courses.Dirty(func(key, value []byte) { s.courses[string(key)] = value })
 	b.gone, b.texts = nil, nil
-	return func() error { return store(db, changed, gone, courses, versions, texts) }
+	db, left := b.db, &b.unwritten
+	left.take().onto(s)
+	return func() error {
+		err := s.store(db)
+		if err != nil {
+			left.mu.Lock()
+			left.left = s
+			left.mu.Unlock()
+		}
+		return err
+	}
 }
 
-func store(db *bbolt.DB, changed map[string]*Item, gone []string, courses map[string][]byte, versions []Version, texts map[int][]byte) error {
-	if len(changed) == 0 && len(gone) == 0 && len(texts) == 0 && len(courses) == 0 {
+func (s *snapshot) store(db *bbolt.DB) error {
+	if len(s.items) == 0 && len(s.gone) == 0 && len(s.texts) == 0 && len(s.courses) == 0 {
 		return nil
 	}
 	err := db.Update(func(tx *bbolt.Tx) error {
@@ -248,25 +298,25 @@ func store(db *bbolt.DB, changed map[string]*Item, gone []string, courses map[st
 		if err != nil {
 			return err
 		}
-		if err := storeVersions(tx, versions, texts); err != nil {
+		if err := storeVersions(tx, s.versions, s.texts); err != nil {
 			return err
 		}
-		for _, key := range gone {
+		for _, key := range s.gone {
 			if err := items.Delete([]byte(key)); err != nil {
 				return err
 			}
 		}
-		for _, key := range slices.Sorted(maps.Keys(courses)) {
+		for _, key := range slices.Sorted(maps.Keys(s.courses)) {
 			rows, err := tx.CreateBucketIfNotExists(courseBucket)
 			if err != nil {
 				return err
 			}
-			if err := rows.Put([]byte(key), courses[key]); err != nil {
+			if err := rows.Put([]byte(key), s.courses[key]); err != nil {
 				return err
 			}
 		}
-		for _, key := range sortedKeys(changed) {
-			value, err := json.Marshal(changed[key])
+		for _, key := range sortedKeys(s.items) {
+			value, err := json.Marshal(s.items[key])
 			if err != nil {
 				return err
 			}

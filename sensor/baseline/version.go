@@ -136,13 +136,13 @@ func (b *Baseline) itemsOf(n int) ([]*Item, error) {
 
 // RollBack makes what was approved in version n approved again, and nothing else; of one host alone if it is valid.
 // What is no longer approved waits again. That is a new version.
-func (b *Baseline) RollBack(n int, host netip.Addr, who string, at time.Time) error {
+func (b *Baseline) RollBack(n int, host netip.Addr, who, why string, at time.Time) error {
 	items, err := b.itemsOf(n)
 	if err != nil {
 		return err
 	}
 	b.withdraw(host)
-	why := fmt.Sprintf("back to version %d", n)
+	what := fmt.Sprintf("back to version %d", n)
 	back := map[string]bool{}
 	for _, it := range items {
 		if host.IsValid() {
@@ -156,11 +156,14 @@ func (b *Baseline) RollBack(n int, host netip.Addr, who string, at time.Time) er
 		back[it.Key()] = true
 	}
 	if host.IsValid() {
-		why += " for " + host.String()
+		what += " for " + host.String()
+	}
+	if why != "" {
+		what += ": " + why
 	}
 	b.each(func(it *Item, m *mark) { m.dirty = m.dirty || back[it.Key()] })
 	b.recount()
-	b.version(who, why, at)
+	b.version(who, what, at)
 	return nil
 }
 
