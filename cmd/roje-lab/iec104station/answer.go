@@ -148,6 +148,9 @@ func (d *duty) command(a *ASDU) error {
 	if c == nil || c.Type != plain(a.Type) {
 		return d.mirror(a, UnknownIOA, true)
 	}
+	if c.Deaf {
+		return nil
+	}
 	now := d.Clock.Now()
 	if a.Cause == Deactivation {
 		delete(d.selected, o.IOA)
@@ -163,10 +166,12 @@ func (d *duty) command(a *ASDU) error {
 	}
 	delete(d.selected, o.IOA)
 	d.line.At(now.Add(c.Travel), func() error {
-		d.mu.Lock()
-		d.Points[c.Point].Value = v
-		d.mu.Unlock()
-		d.tell(c.Point, ReturnRemote)
+		if !c.Stuck {
+			d.mu.Lock()
+			d.Points[c.Point].Value = v
+			d.mu.Unlock()
+			d.tell(c.Point, ReturnRemote)
+		}
 		d.line.At(d.Clock.Now(), func() error { return d.mirror(a, ActTerm, false) })
 		return nil
 	})

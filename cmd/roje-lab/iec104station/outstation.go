@@ -173,6 +173,12 @@ func (o *Outstation) Drop() {
 	}
 }
 
+// Restart is a station that starts anew without having been told to: its connections break, and the next is told.
+func (o *Outstation) Restart() {
+	o.restarted(true)
+	o.Drop()
+}
+
 var errDropped = errors.New("iec104: connection dropped")
 
 // Move changes a point from inside the station, as protection or a local switch does.

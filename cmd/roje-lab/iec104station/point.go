@@ -53,6 +53,8 @@ type Control struct {
 	Point  uint32        // the monitored object it moves
 	Select bool          // select before operate
 	Travel time.Duration // from execute to the new position
+	Deaf   bool          // it is not answered and does nothing
+	Stuck  bool          // it is answered, and what it moves does not move
 }
 
 // plain is the command type without a time tag.

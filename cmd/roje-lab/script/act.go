@@ -15,6 +15,8 @@ type Act struct {
 	Malformed  bool     // breaks the protocol's rules on purpose
 	Virtual    bool     // needs frames that a socket cannot send, or the inside of a station
 
+	Alone         bool           // in its own capture nobody is at work but its actor and its first victim, a 104 station
+	Pace          time.Duration  // of the work in its own capture; 0: brisk
 	Before        func(s *Stage) // what happens at the beginning of its own capture, as a part of normal work; nil: nothing
 	After, Length time.Duration  // when in its own capture it begins, and how long that is; 0: what most have
 	Run           func(s *Stage, a Act) error
@@ -63,7 +65,7 @@ func (s *Stage) Performed() []Performed {
 
 // Acts is every act there is.
 var Acts = func() (all []Act) {
-	for _, list := range [][]Act{actsModbus, actsDNP3, actsIEC104, actsLAN, actsPose, actsRate, actsValue} {
+	for _, list := range [][]Act{actsModbus, actsDNP3, actsIEC104, actsLAN, actsPose, actsRate, actsValue, actsSearch, actsHabit, actsWire} {
 		all = append(all, list...)
 	}
 	return all

@@ -55,7 +55,7 @@ var actsDNP3 = []Act{
 			return err
 		})},
 	{Name: "dnp3-disable-unsolicited", Title: "an outstation is told to report nothing by itself any more", Actor: "rogue", Victims: []string{"rtu-4"},
-		Expect: []string{"C15", "A01"}, Techniques: []string{"T1691.002"}, Run: dnp3Act(func(m *dnp3station.Session, s *Stage, a Act) error {
+		Expect: []string{"C15", "A01"}, Techniques: []string{"T1691.002"}, Length: 90 * time.Second, Run: dnp3Act(func(m *dnp3station.Session, s *Stage, a Act) error {
 			_, err := m.Spontaneous(false)
 			return err
 		})},

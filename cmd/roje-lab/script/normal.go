@@ -27,14 +27,14 @@ type Stations struct {
 	DNP3   map[string]*dnp3station.Outstation
 }
 
+// common are the common addresses of the 104 stations, by host.
+var common = map[string]uint16{"rtu-1": 1, "rtu-2": 2, "rtu-3": 3, "site-rtu": 71}
+
 // Normal makes everybody do their work: stations answer, masters poll, people follow the plan.
 func (s *Stage) Normal(plan Plan) Stations {
 	all := Stations{map[string]*iec104station.Outstation{}, map[string]*dnp3station.Outstation{}}
-	for _, rtu := range []struct {
-		host string
-		ca   uint16
-	}{{"rtu-1", 1}, {"rtu-2", 2}, {"rtu-3", 3}, {"site-rtu", 71}} {
-		all.IEC104[rtu.host] = s.rtu104(rtu.host, rtu.ca)
+	for _, host := range []string{"rtu-1", "rtu-2", "rtu-3", "site-rtu"} {
+		all.IEC104[host] = s.rtu104(host, common[host])
 	}
 	all.DNP3["rtu-4"] = s.rtuDNP3("rtu-4", "tcp", 4)
 	all.DNP3["rtu-5"] = s.rtuDNP3("rtu-5", "udp", 5)

@@ -37,9 +37,13 @@ func Takes() []Take {
 			file += ".gz"
 		}
 		list = append(list, Take{File: file, About: a.Title,
-			Start: time.Date(2026, 3, 12, 8, 0, 0, 0, time.UTC).Add(time.Duration(i) * 13 * time.Minute), Lead: joined, Length: length, Pace: brisk,
+			Start: time.Date(2026, 3, 12, 8, 0, 0, 0, time.UTC).Add(time.Duration(i) * 13 * time.Minute), Lead: joined, Length: length, Pace: cmp.Or(a.Pace, brisk),
 			Play: func(s *Stage) {
-				s.Normal(shift)
+				if a.Alone {
+					s.stations.IEC104 = map[string]*iec104station.Outstation{a.Victims[0]: s.rtu104(a.Victims[0], common[a.Victims[0]])}
+				} else {
+					s.Normal(shift)
+				}
 				if a.Before != nil {
 					s.after(a.Actor, joined+5*time.Second, func() { a.Before(s) })
 				}

@@ -124,6 +124,15 @@ func (h *Host) Announce(claimed netip.Addr, to *Host) {
 	h.net.record(h.net.now.Add(hop), h.arp(2, dst, claimed, dst, target))
 }
 
+// Ask sends an ARP request for an address, whether or not h knows it; who has it answers.
+func (h *Host) Ask(addr netip.Addr) {
+	n := h.net
+	n.record(n.now.Add(hop), h.arp(1, broadcast, h.Addr, make(net.HardwareAddr, 6), addr))
+	if peer := n.hosts[addr]; peer != nil {
+		n.record(n.now.Add(hop+arpTrip), peer.arp(2, h.MAC, peer.Addr, h.MAC, h.Addr))
+	}
+}
+
 // ip makes the headers of a packet from h to the host or address it goes to.
 func (h *Host) ip(to netip.Addr, proto layers.IPProtocol) ([]gopacket.SerializableLayer, *layers.IPv4) {
 	h.ipID++

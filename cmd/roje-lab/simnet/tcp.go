@@ -1,6 +1,7 @@
 package simnet
 
 import (
+	"net"
 	"net/netip"
 	"os"
 	"syscall"
@@ -209,4 +210,19 @@ func (h *Host) Forge(from, to netip.AddrPort) {
 	}
 	n.record(n.now.Add(hop), serialize(append(h.link(h.MAC, victim.MAC, layers.EthernetTypeIPv4), ip, t)...))
 	n.at(n.now.Add(2*hop), func() { victim.arrive(to.Port(), from, flagSyn, t.Seq, nil) })
+}
+
+// Overwrite sends data from h's MAC as if an end of a connection of this network said them in place of what it sent last.
+// The other end keeps what it has.
+func (h *Host) Overwrite(end net.Conn, data []byte) {
+	c := end.(*conn)
+	n, to := h.net, c.sock.peer
+	h.ipID++
+	ip := &layers.IPv4{Version: 4, Id: h.ipID, TTL: h.TTL, Protocol: layers.IPProtocolTCP, SrcIP: c.host.Addr.AsSlice(), DstIP: to.Addr().AsSlice()}
+	t := &layers.TCP{SrcPort: layers.TCPPort(c.sock.local), DstPort: layers.TCPPort(to.Port()), Seq: c.tcp.next - uint32(len(data)), Ack: c.tcp.expect,
+		ACK: true, PSH: true, Window: window}
+	if err := t.SetNetworkLayerForChecksum(ip); err != nil {
+		panic(err) // ip is IPv4 by construction
+	}
+	n.record(n.now.Add(hop), serialize(append(h.link(h.MAC, c.peer.MAC, layers.EthernetTypeIPv4), ip, t, gopacket.Payload(data))...))
 }
