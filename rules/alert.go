@@ -44,6 +44,7 @@ type Point struct {
 	Value   *float64   `json:"value,omitempty"` // absent too where JSON has no number for it
 	Quality string     `json:"quality,omitempty"`
 	Time    *time.Time `json:"time,omitempty"`
+	Name    string     `json:"name,omitempty"` // what the site's point lists call it
 }
 
 // Score says why an alert ranks as it does; each member is 0 to 1.

@@ -1,11 +1,13 @@
 package sensor
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -14,6 +16,10 @@ import (
 
 	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/rules/engine"
+	"github.com/roje-ot/roje/rules/site"
+	"github.com/roje-ot/roje/sensor/evidence"
+	"github.com/roje-ot/roje/sensor/ledger"
+	"github.com/roje-ot/roje/sensor/plant"
 )
 
 // inForce is the rulebook that a daemon judges by, and what became of attempts to exchange it.
@@ -26,24 +32,41 @@ type inForce struct {
 	reloads  uint64
 	failures uint64
 	refused  string // why the last reload failed; empty if it did not
+	declined string // why a pack of the collector's was refused; empty if none is
+	central  bool   // packs of the collector are taken
 }
 
 // RuleFiles says where the configured rules come from.
 func (c *Config) RuleFiles() RuleFiles {
-	return RuleFiles{Rules: c.Rules, Site: c.RulesSite, Key: c.RulesKey, State: c.State}
+	f := RuleFiles{Rules: c.Rules, Site: c.RulesSite, Key: c.RulesKey, State: c.State, Central: c.Central, Who: c.bearer()}
+	if c.RulesKey != "" {
+		f.Policy = filepath.Join(c.State, centralFolder, "policy"+site.PackExt)
+	}
+	if c.Central {
+		f.Rules = filepath.Join(c.State, centralFolder, "rules"+site.PackExt)
+	}
+	return f
 }
 
-// loadRules reads the rules and says what is worth saying about them.
+// loadRules reads the rules and the point lists and says what is worth saying about them.
 func (d *daemon) loadRules() (*Rulebook, error) {
 	book, err := LoadRulebook(d.cfg.RuleFiles(), time.Now())
-	if err != nil {
+	lists, bad := plant.Load(d.cfg.Points)
+	if err := errors.Join(err, bad); err != nil {
 		return nil, err
 	}
+	book.Points = lists
 	if err := book.remember(d.cfg.State); err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
 	if book.Pack != nil {
 		d.log.Info("rule pack", "name", book.Pack.Name, "version", book.Pack.Version, "created", book.Pack.Created, "signature checked", book.Trusted, "in place of built-in rules", len(book.Updated))
+	}
+	if len(d.cfg.Points) > 0 {
+		d.log.Info("point lists", "files", len(d.cfg.Points), "points", len(lists.Points))
+	}
+	if book.Policy != nil {
+		d.log.Info("policy", "name", book.Policy.Name, "version", book.Policy.Version, "created", book.Policy.Created)
 	}
 	for _, x := range book.Expired {
 		d.log.Warn("an exception of the site is over and does not apply", "rule", x.Rule, "until", x.Until.AddDate(0, 0, -1).Format(time.DateOnly), "reason", x.Reason, "author", x.Author, "line", x.Line)
@@ -53,12 +76,19 @@ func (d *daemon) loadRules() (*Rulebook, error) {
 
 // firstRules puts rules in force when a sensor starts.
 func (d *daemon) firstRules() error {
-	book, err := d.loadRules()
+	book, err := d.startRules()
 	if err != nil {
 		return err
 	}
-	d.judge = engine.New(book.Rules, engine.Options{Sensor: d.cfg.Name, Emit: d.found})
+	if d.judge, err = d.recollect(book); err != nil {
+		return err
+	}
+	useLists(book.Points, d.judge, d.acts, d.desk)
 	d.rules.book, d.rules.since = book, time.Now()
+	d.courier.Use(book.Settings.sending(d.cfg.Sending))
+	if err := d.openCentral(); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -78,6 +108,12 @@ func (d *daemon) reloadRules() (book *Rulebook, kept int, err error) {
 	}
 	next := engine.New(book.Rules, engine.Options{Sensor: d.cfg.Name, Emit: d.found})
 	d.mu.Lock()
+	if before := f.book.Points; before.Same(book.Points) { // the ledger goes on with what it knows of indications
+		book.Points = before
+		useLists(before, next, nil, d.desk)
+	} else {
+		useLists(book.Points, next, d.acts, d.desk)
+	}
 	book.Site.Carry(f.book.Site)
 	kept = next.Carry(d.judge)
 	d.judge = next
@@ -86,8 +122,22 @@ func (d *daemon) reloadRules() (book *Rulebook, kept int, err error) {
 	f.book, f.since, f.refused = book, time.Now(), ""
 	f.reloads++
 	f.mu.Unlock()
+	d.courier.Use(book.Settings.sending(d.cfg.Sending))
 	d.log.Info("rules reloaded", "rules", len(book.Rules), "unchanged", kept)
 	return book, kept, nil
+}
+
+// useLists gives what the point lists say to those who name points. Who is nil has it already.
+func useLists(book *plant.Book, judge *engine.Engine, acts *ledger.Ledger, desk *evidence.Desk) {
+	var lists ledger.Points // nil where there are none: then nobody looks anything up
+	if len(book.Points) > 0 {
+		lists = book
+	}
+	judge.Use(lists)
+	desk.Use(lists)
+	if acts != nil {
+		acts.Use(lists)
+	}
 }
 
 // openReload reloads the rules whenever the process is sent SIGHUP.
@@ -133,9 +183,15 @@ func (d *daemon) reloadAction() http.Handler {
 func (f *inForce) health() *batch.RuleHealth {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	h := &batch.RuleHealth{Rules: len(f.book.Rules), Since: f.since.UTC(), Refused: f.refused, Expired: len(f.book.Expired), Suppressed: f.book.Site.Suppressed()}
+	h := &batch.RuleHealth{Central: f.central, Rules: len(f.book.Rules), Since: f.since.UTC(), Refused: f.refused, Expired: len(f.book.Expired), Suppressed: f.book.Site.Suppressed()}
 	if p := f.book.Pack; p != nil {
-		h.Pack, h.PackVersion = p.Name, p.Version
+		h.Pack, h.PackVersion, h.PackSHA256 = p.Name, p.Version, f.book.hash.String()
+	}
+	if p := f.book.Policy; p != nil {
+		h.Policy, h.PolicyVersion, h.PolicySHA256 = p.Name, p.Version, f.book.policyHash.String()
+	}
+	if h.Refused == "" {
+		h.Refused = f.declined
 	}
 	return h
 }

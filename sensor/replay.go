@@ -19,6 +19,7 @@ import (
 	"github.com/roje-ot/roje/sensor/evidence"
 	"github.com/roje-ot/roje/sensor/flow"
 	"github.com/roje-ot/roje/sensor/ledger"
+	"github.com/roje-ot/roje/sensor/plant"
 )
 
 // Replaying is what to do with capture files. Each output names a file, "-" for standard output, or "" for none.
@@ -32,6 +33,7 @@ type Replaying struct {
 	Shadow                                   []baseline.Class // in the phase Enforce: judge as if these classes of what waits were approved
 	Rules                                    string           // folder of rules beside the shipped pack, or a pack; "" for none
 	Site                                     string           // what a site says about rules: package site; "" for none
+	Points                                   []plant.File     // point lists: what points are called
 	Until                                    time.Time        // each capture is read up to here, in packet time; to its end if zero
 	Warn                                     io.Writer        // for what does not stop the replay
 
@@ -51,6 +53,10 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 			return err
 		}
 		set = book.Rules
+	}
+	lists, err := plant.Load(r.Points)
+	if err != nil {
+		return err
 	}
 	base, warning, err := baseline.Open(r.State, baseline.Options{Phase: r.Phase, ReadOnly: r.Phase != rules.Learn})
 	if err != nil {
@@ -89,6 +95,7 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 		decide = func(e *rules.Event) { r.kept(e); judge.Judge(e) }
 	}
 	acts := ledger.New(ledger.Config{Tell: decide}, func(record *ledger.Record) { out.ledger.Write(record) })
+	useLists(lists, judge, acts, desk)
 	pipeline := &Pipeline{Know: func(e *rules.Event) {
 		base.Judge(e)
 		assets.Take(e)

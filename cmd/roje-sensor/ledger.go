@@ -44,6 +44,7 @@ func ledgerCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&state, "state", "/var/lib/roje-sensor", "`DIR` of the ledger")
 	f.StringVar(&q.Point, "point", "", "`POINT`: an address, or a kind and an address as in binary_out:7")
+	f.StringVar(&q.Name, "name", "", "`TEXT`: part of what the point lists call the point, or of its bay, as it stands in the record")
 	f.StringVar(&q.Master, "master", "", "`IP` address or number of the master")
 	f.StringVar(&q.Station, "station", "", "`IP` address or number of the station")
 	f.StringVar(&q.Proto, "proto", "", "modbus, dnp3 or iec104")

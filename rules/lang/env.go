@@ -22,6 +22,8 @@ type Env struct {
 
 	Point int // the point of the message that the words of a point mean
 
+	Labels rules.Labels // what points are called in sentences; may be nil
+
 	Prior    bool    // the event that the rule remembers came within the window before this one
 	PriorAgo int64   // how long before, ns
 	Previous float64 // value of the state's last word before this event, if HasPrevious

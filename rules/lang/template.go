@@ -1,11 +1,13 @@
 package lang
 
 import (
+	"math"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/roje-ot/roje/protocols"
+	"github.com/roje-ot/roje/rules"
 )
 
 // A Template is a sentence with {words}. A part in [brackets] is left out where one of its words has no value.
@@ -109,8 +111,19 @@ func (v *Vocabulary) placeholder(name string, at int, t *Template) (part, error)
 	return part{}, &condError{at, "unknown word {" + name + "}", didYouMean(name, names)}
 }
 
-// sentence is how w is shown in a sentence: numbers with few digits.
+// sentence is how w is shown in a sentence: numbers with few digits, addresses with the name of their point.
 func sentence(w *Word) func([]byte, *Env) []byte {
+	if w.point != nil {
+		return func(dst []byte, env *Env) []byte {
+			dst = w.Append(dst, env)
+			if p := w.point(env); p != nil {
+				if label := env.label(p); label != nil {
+					dst = append(append(append(dst, " ("...), label.Text...), ')')
+				}
+			}
+			return dst
+		}
+	}
 	if w.Kind != Float {
 		return w.Append
 	}
@@ -196,10 +209,41 @@ func appendTargets(dst []byte, env *Env) []byte {
 			dst = append(dst, ", "...)
 		}
 		p := &m.Points[i]
+		if label := env.label(p); label != nil {
+			dst, last = appendLabelled(dst, label, names[p.Kind], p), ""
+			continue
+		}
 		if name := names[p.Kind]; name != last {
 			dst, last = append(append(dst, name...), ' '), name
 		}
-		dst = appendTarget(dst, p)
+		dst = appendValue(appendTarget(dst, p), p)
+	}
+	return dst
+}
+
+// label is what point lists say of p, a point of the event's message; nil where they say nothing.
+func (env *Env) label(p *protocols.Point) *rules.Label {
+	if env.Labels == nil || env.E.Msg == nil {
+		return nil
+	}
+	return env.Labels.Label(env.E.Flow.Server, env.E.Msg, p)
+}
+
+// appendLabelled appends "breaker Q0, bay E03 (object 4001) = 1", or where the list says what a value means
+// "float voltage (holding register 4) = 54.2 V (5420)".
+func appendLabelled(dst []byte, label *rules.Label, kind string, p *protocols.Point) []byte {
+	dst = append(append(dst, label.Text...), " ("...)
+	dst = appendTarget(append(append(dst, kind...), ' '), p)
+	dst = append(dst, ')')
+	if p.Has&protocols.HasValue == 0 || label.Plain() {
+		return appendValue(dst, p)
+	}
+	dst = protocols.AppendNumber(append(dst, " = "...), math.Round(label.Value(p.Value)*1e4)/1e4)
+	if label.Unit != "" {
+		dst = append(append(dst, ' '), label.Unit...)
+	}
+	if v := label.Value(p.Value); v != p.Value {
+		dst = append(appendShort(append(dst, " ("...), p.Value), ')')
 	}
 	return dst
 }
@@ -210,6 +254,10 @@ func appendTarget(dst []byte, p *protocols.Point) []byte {
 		dst = append(dst, " to "...)
 		dst = strconv.AppendUint(dst, uint64(p.Addr)+uint64(p.N)-1, 10)
 	}
+	return dst
+}
+
+func appendValue(dst []byte, p *protocols.Point) []byte {
 	if p.Has&protocols.HasValue != 0 {
 		dst = append(dst, " = "...)
 		dst = appendShort(dst, p.Value)

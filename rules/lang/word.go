@@ -44,6 +44,8 @@ type Word struct {
 	text func(*Env) (string, bool)
 	addr func(*Env) (netip.Addr, bool)
 	mac  func(*Env) (rules.MAC, bool)
+
+	point func(*Env) *protocols.Point // of the address of a point: that point, whose name a sentence adds; nil of other words
 }
 
 // Append appends the word's value as a sentence shows it, or "unknown".

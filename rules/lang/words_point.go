@@ -25,6 +25,8 @@ func pointWords() []*Word {
 			return p != nil && p.Has&protocols.HasQuality != 0 && p.Quality&bits != 0
 		}}
 	}
+	addr := first("addr", "address of the first point: register, index, information object address", func(p *protocols.Point) (int64, bool) { return int64(p.Addr), true })
+	addr.point = (*Env).point
 	kind := first("kind", "kind of the first point", func(p *protocols.Point) (int64, bool) { return int64(p.Kind), true })
 	kind.Kind, kind.Names = Text, pointKinds
 	return []*Word{
@@ -38,7 +40,7 @@ func pointWords() []*Word {
 			}
 			return n, true
 		}},
-		first("addr", "address of the first point: register, index, information object address", func(p *protocols.Point) (int64, bool) { return int64(p.Addr), true }),
+		addr,
 		kind,
 		first("control", "control octet of the first point", func(p *protocols.Point) (int64, bool) { return int64(p.Control), p.Has&protocols.HasControl != 0 }),
 		{Name: "value", Doc: "value of the first point", Kind: Float, num: func(env *Env) (float64, bool) {
@@ -66,6 +68,18 @@ func pointWords() []*Word {
 func (env *Env) point() *protocols.Point {
 	if m := env.E.Msg; m != nil && env.Point < len(m.Points) {
 		return &m.Points[env.Point]
+	}
+	return nil
+}
+
+// oddPoint is the point of the message whose value is odd; nil if there is none.
+func (env *Env) oddPoint() *protocols.Point {
+	if m := env.E.Msg; m != nil && env.E.Facts.Odd != 0 {
+		for i := range m.Points {
+			if m.Points[i].Addr == env.E.Facts.OddAddr {
+				return &m.Points[i]
+			}
+		}
 	}
 	return nil
 }
@@ -120,7 +134,8 @@ func factWords() []*Word {
 		number("learned_command_points", "most distinct points commanded on this server within 60 s, as learned", func(f *rules.Facts) int { return f.CommandPoints }),
 		float("learned_low", "least learned value of the commanded point, or of the measured one whose value is odd", func(f *rules.Facts) (float64, bool) { return f.Low, f.Ranged }),
 		float("learned_high", "greatest learned value of the commanded point, or of the measured one whose value is odd", func(f *rules.Facts) (float64, bool) { return f.High, f.Ranged }),
-		&Word{Name: "odd_addr", Doc: "address of the point whose value is odd", Kind: Int, int: func(env *Env) (int64, bool) { return int64(env.E.Facts.OddAddr), env.E.Facts.Odd != 0 }},
+		&Word{Name: "odd_addr", Doc: "address of the point whose value is odd", Kind: Int, point: (*Env).oddPoint,
+			int: func(env *Env) (int64, bool) { return int64(env.E.Facts.OddAddr), env.E.Facts.Odd != 0 }},
 		float("odd_value", "that value", func(f *rules.Facts) (float64, bool) { return odd(f, f.OddValue) }),
 		float("odd_before", "the value before it, with value_jumped, or the one that was written, with value_not_kept", func(f *rules.Facts) (float64, bool) { return odd(f, f.OddBefore) }),
 		float("odd_s", "for how many seconds it stands still, with value_frozen, or how long ago the same values came, with value_replayed", func(f *rules.Facts) (float64, bool) { return odd(f, f.OddSeconds) }),

@@ -2,10 +2,12 @@ package evidence
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/protocols/catalog"
+	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/sensor/capture"
 	"github.com/roje-ot/roje/sensor/flow"
 )
@@ -17,6 +19,7 @@ const mostSaid = 8
 type reader struct {
 	flow.Ignore
 	frames []Frame
+	labels rules.Labels // what points are called; may be nil
 	said   map[int]string
 	count  map[int]int
 	until  map[way]uint32 // end of the last message, by direction
@@ -39,8 +42,8 @@ type secret struct {
 }
 
 // read decodes frames. It gives them numbers of its own.
-func read(frames []Frame) *reader {
-	r := &reader{frames: frames, said: map[int]string{}, count: map[int]int{}, until: map[way]uint32{}}
+func read(frames []Frame, labels rules.Labels) *reader {
+	r := &reader{frames: frames, labels: labels, said: map[int]string{}, count: map[int]int{}, until: map[way]uint32{}}
 	table := flow.New(flow.Config{Protocols: catalog.All, MaxConns: 1024, MaxStrays: 1024, MaxBytes: 8 << 20}, r)
 	for i := range frames {
 		f := &frames[i]
@@ -60,7 +63,7 @@ func (r *reader) Message(c *flow.Conn, m *protocols.Message, p *flow.PacketInfo)
 		if r.said[i] != "" {
 			r.said[i] += "; "
 		}
-		r.said[i] += say(m)
+		r.said[i] += say(m, c.Ends[server(m)], r.labels)
 	}
 	f := &r.frames[i]
 	l := parse(f.Link, f.Data)
@@ -88,8 +91,16 @@ func credentials(m *protocols.Message) bool {
 	return false
 }
 
-// say puts m into words. No word of it is a network address.
-func say(m *protocols.Message) string {
+// server is the end that acts as the server in m.
+func server(m *protocols.Message) protocols.Dir {
+	if m.From == protocols.Client {
+		return m.Dir.Other()
+	}
+	return m.Dir
+}
+
+// say puts m, which at sent or was sent, into words. No word of it is a network address.
+func say(m *protocols.Message, at netip.AddrPort, labels rules.Labels) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s", m.Proto.Name, m.Name)
 	if m.HasStation {
@@ -100,6 +111,11 @@ func say(m *protocols.Message) string {
 		fmt.Fprintf(&b, ", %v %d", p.Kind, p.Addr)
 		if p.N > 1 {
 			fmt.Fprintf(&b, " to %d", uint64(p.Addr)+uint64(p.N)-1)
+		}
+		if labels != nil {
+			if l := labels.Label(at, m, p); l != nil {
+				fmt.Fprintf(&b, " (%s)", l.Text)
+			}
 		}
 		if p.Has&protocols.HasValue != 0 {
 			fmt.Fprintf(&b, " = %v", p.Value)

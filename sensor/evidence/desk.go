@@ -46,6 +46,7 @@ type Desk struct {
 	known   map[string]*rules.Evidence // of alerts that have a file; nil for those that will
 	size    int64                      // of all files
 	failed  error                      // the first error, of Flush
+	labels  rules.Labels               // what the comments call points; may be nil
 }
 
 // A file is the evidence of one alert that is not written yet.
@@ -75,6 +76,13 @@ func NewDesk(o Options) (*Desk, error) {
 		d.size += f.Size()
 	}
 	return d, err
+}
+
+// Use makes comments call points what labels say, in what is written from now on; nil is none.
+func (d *Desk) Use(labels rules.Labels) {
+	if d != nil {
+		d.labels = labels
+	}
 }
 
 // files are the evidence in the folder, the oldest first.
@@ -201,7 +209,7 @@ func (d *Desk) store(f *file) error {
 	if len(frames) == 0 {
 		return errors.New("its frames are gone")
 	}
-	r := read(frames)
+	r := read(frames, d.labels)
 	r.mask()
 	content := seal(encode(fmt.Sprintf("Alert %s, rule %s: %s", f.alert.ID, f.alert.Rule, f.alert.Title), frames, r.said), d.o.Key)
 	if err := d.room(int64(len(content))); err != nil {

@@ -199,7 +199,7 @@ func TestMask(t *testing.T) {
 		p := &packets[i]
 		frames = append(frames, Frame{At: p.At, Num: uint64(i), Link: uint16(p.Link), Orig: p.OrigLen, Data: p.Data})
 	}
-	r := read(frames)
+	r := read(frames, nil)
 	if len(r.hide) == 0 {
 		t.Fatal("the capture has no credentials")
 	}

@@ -14,7 +14,7 @@ import (
 
 // Redact writes to out a variant of the evidence in path that names nobody: every MAC and IP address that any header
 // names is replaced by a pseudonym, wherever in a frame its bytes or its text stand, checksums are repaired, and the
-// title is left out. Equal addresses have equal pseudonyms within the file, and none beyond it.
+// title and the names of points are left out. Equal addresses have equal pseudonyms within the file, and none beyond it.
 func Redact(path, out string, key ed25519.PrivateKey) error {
 	if _, err := Verify(path); err != nil {
 		return err
@@ -26,7 +26,7 @@ func Redact(path, out string, key ed25519.PrivateKey) error {
 	if err := pseudonyms(frames); err != nil {
 		return fmt.Errorf("evidence %s: %w", path, err)
 	}
-	r := read(frames)
+	r := read(frames, nil) // a name of a point would say whose it is
 	r.mask()
 	file := seal(encode("Evidence with pseudonyms for addresses", frames, r.said), key)
 	if err := os.WriteFile(out, file, 0o640); err != nil {

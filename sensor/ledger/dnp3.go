@@ -168,7 +168,7 @@ func (l *Ledger) dnp3Answer(e *rules.Event) {
 		l.close(a, Refused)
 	case a.record.Executed != nil:
 		a.answered = true
-		l.wait(a, l.cfg.Effect)
+		l.wait(a, l.patience(a))
 	default:
 		a.answered = true // the select holds; now the operate must follow
 		l.wait(a, l.cfg.Timeout)

@@ -28,6 +28,7 @@ func (l *Ledger) reported(e *rules.Event) {
 	for i := range e.Msg.Points {
 		p := &e.Msg.Points[i]
 		if p.Has&protocols.HasStatus != 0 || cot < 0 && !dnp3Event(p.Type>>8) {
+			l.stated(e, p)
 			continue
 		}
 		what := indication{p.Kind, p.Addr}

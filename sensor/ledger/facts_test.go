@@ -93,7 +93,7 @@ func TestMap(t *testing.T) {
 	var l *Ledger
 	got := told(func(made *Ledger) {
 		l = made
-		l.Map(iec104Fake, stationAt, 5, command, breaker)
+		l.Map(iec104Fake, stationAt, 5, Mapping{Command: command, Indicates: breaker, Reported: true})
 	}, repeatedly(2))
 	if want := "confirmed seen, confirmed seen"; got != want {
 		t.Errorf("got %s, want %s", got, want)

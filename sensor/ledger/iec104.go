@@ -37,6 +37,10 @@ func (l *Ledger) iec104(e *rules.Event) {
 	switch {
 	case m.Op == protocols.Report && (cot == cotSpontaneous || cot == cotReturnRemote || cot == cotReturnLocal):
 		l.reported(e)
+	case m.Op == protocols.Report:
+		for i := range m.Points {
+			l.stated(e, &m.Points[i])
+		}
 	case m.Op != protocols.Operate:
 	case cot == cotActivation:
 		l.activate(e)
@@ -185,7 +189,7 @@ func (l *Ledger) confirm(e *rules.Event) {
 	if a.record.Model == Direct && !a.gap && !e.Flow.Unseen && !l.lossy(e.Flow.Server) {
 		l.learn(e, atOnce)
 	}
-	l.wait(a, l.cfg.Effect)
+	l.wait(a, l.patience(a))
 }
 
 // A way is how a station has taken a command of an object, as far as was seen; 0 if that is not known.
@@ -249,7 +253,7 @@ func (l *Ledger) terminate(e *rules.Event) {
 		l.close(a, Confirmed)
 	case l.maps.expects(a):
 		a.answered = true
-		l.wait(a, l.cfg.Effect)
+		l.wait(a, l.patience(a))
 	default:
 		a.answered = true
 		l.wait(a, afterEnd)

@@ -64,10 +64,15 @@ type Ledger struct {
 	masters masters
 	takes   map[pointKey]way            // how stations of 104 take a command
 	holed   map[netip.AddrPort]struct{} // stations of which bytes, of either side, were lost at any time
+	points  Points                      // what point lists say; may be nil
+	placed  map[listener]struct{}       // stations whose mappings were taken from points
+	watched map[uint32]struct{}         // addresses of indications that points names, of whatever station
 	count   int
 	now     int64
 	next    int64 // no open action can expire before
 	lossAt  int64 // packet time of the last loss of anything; 0 before there was one
+
+	lastPlaced listener
 
 	event  rules.Event // for Tell, with what it points at
 	said   protocols.Message
@@ -78,7 +83,8 @@ type Ledger struct {
 // New returns a ledger that hands each finished record to emit, which may keep it.
 func New(cfg Config, emit func(*Record)) *Ledger {
 	return &Ledger{cfg: cfg.orDefaults(), emit: emit, open: map[uint64][]*action{}, seed: rand.Uint64(), due: map[uint64][]*action{},
-		losses: map[uint64]int64{}, maps: mappings{map[pointKey]*mapping{}, map[pointKey]*shown{}}, masters: newMasters(), takes: map[pointKey]way{}, holed: map[netip.AddrPort]struct{}{}}
+		losses: map[uint64]int64{}, maps: mappings{map[pointKey]*mapping{}, map[pointKey]*shown{}}, masters: newMasters(), takes: map[pointKey]way{}, holed: map[netip.AddrPort]struct{}{},
+		placed: map[listener]struct{}{}, watched: map[uint32]struct{}{}}
 }
 
 // A key finds the open actions that a message may belong to. It leaves out the client's port: a redundant connection
@@ -112,6 +118,9 @@ func (l *Ledger) Take(e *rules.Event) {
 	l.now = e.At
 	switch e.What {
 	case rules.Message:
+		if l.points != nil && e.Msg.HasStation && e.Msg.From == protocols.Server {
+			l.locate(e)
+		}
 		if l.count == 0 && !commands(e.Msg.Op) && (len(l.maps.shows) == 0 || e.Msg.Op != protocols.Report) {
 			return
 		}
@@ -179,6 +188,9 @@ func (l *Ledger) begin(e *rules.Event, model Model) *action {
 	}
 	k := keyOf(e)
 	a := newAction(k, e, model)
+	if l.points != nil {
+		l.name(a, e)
+	}
 	if at, ok := l.losses[a.conn]; ok && e.At-at < doubtful {
 		a.doubt = true
 	}

@@ -33,6 +33,7 @@ type mapping struct {
 		count int
 	}
 	imported bool // the first of seen is what a point list says, and nothing is learned
+	travel   int64
 	shown    *shown
 }
 
@@ -46,6 +47,11 @@ type shown struct {
 	value     float64 // that it has reported last, if known
 	known     bool
 	commanded int64 // packet time of the last execution; 0 before there was one
+	imported  bool  // a point list says that it follows
+	reported  bool  // it is known to be reported when it changes, and not only where it is asked for
+	double    bool  // value is one of 0 to 3, of which 1 is off and 2 is on
+	agreed    int   // times that it followed a command into the state that was commanded
+	contrary  int   // and into the other one: its sense is the contrary of the command's
 }
 
 // mappings say which indication follows which command. They are learned by co-occurrence, since the position of a breaker
@@ -137,17 +143,6 @@ func (ms *mappings) show(k pointKey, m *mapping) {
 	ms.shows[at] = m.shown
 }
 
-// Map says that the indication of a station follows its command, as a point list has it: what is imported is not learned
-// any more. proto is the protocol that the station speaks. Call it before the first event, or between two.
-func (l *Ledger) Map(proto *protocols.Protocol, server netip.AddrPort, station uint32, command, indicates protocols.Point) {
-	k := pointKey{key{proto: proto, server: server.Addr(), port: server.Port(), station: station}, command.Kind.String(), command.Addr}
-	if m := l.maps.at(k); m != nil {
-		*m = mapping{imported: true}
-		m.seen[0].indication, m.seen[0].count = indication{indicates.Kind, indicates.Addr}, learned
-		l.maps.show(k, m)
-	}
-}
-
 // Mapped returns the indication that follows the command of a station, imported or learned; ok is false without one.
 func (l *Ledger) Mapped(proto *protocols.Protocol, server netip.AddrPort, station uint32, command protocols.Point) (indicates protocols.Point, ok bool) {
 	i, ok := l.maps.of(pointKey{key{proto: proto, server: server.Addr(), port: server.Port(), station: station}, command.Kind.String(), command.Addr})
@@ -164,6 +159,13 @@ func (ms *mappings) followed(a *action, i indication) {
 	}
 	s := m.shown
 	s.followed++
+	switch is, wants := stateOf(s.value, s.double), commanded(a); {
+	case is == between || wants == between:
+	case is == wants:
+		s.agreed++
+	default:
+		s.contrary++
+	}
 	s.last, s.hasLast = *a.record.Value, true
 }
 
@@ -174,10 +176,25 @@ func (ms *mappings) expects(a *action) bool {
 		return false
 	}
 	m := ms.by[a.place(p.Kind, p.Addr)]
-	if m == nil || !digital(m.seen[m.best()].kind) {
+	if m == nil || m.shown == nil || !digital(m.seen[m.best()].kind) {
 		return false // a step at the end of its range goes no further
 	}
-	return m.shown != nil && m.shown.followed >= relied && m.shown.hasLast && m.shown.last != *a.record.Value
+	s := m.shown
+	if s.imported {
+		is, wants := stateOf(s.value, s.double), commanded(a)
+		return s.reported && s.known && s.contrary <= s.agreed && is != between && wants != between && is != wants
+	}
+	return s.followed >= relied && s.hasLast && s.last != *a.record.Value
+}
+
+// patience is how long the effect of a is waited for.
+func (l *Ledger) patience(a *action) int64 {
+	if p := a.record.Point; p != nil {
+		if m := l.maps.by[a.place(p.Kind, p.Addr)]; m != nil && m.travel > 0 {
+			return m.travel
+		}
+	}
+	return l.cfg.Effect
 }
 
 func digital(k protocols.Kind) bool { return k == protocols.BinaryIn || k == protocols.BinaryOut }
@@ -205,7 +222,7 @@ func (l *Ledger) moved(e *rules.Event, p *protocols.Point, a *action) {
 		return
 	}
 	changed := s.known && s.value != p.Value
-	s.value, s.known = p.Value, true
+	s.value, s.known, s.double = p.Value, true, double(e.Msg, p)
 	if !changed || a != nil || s.commanded != 0 && e.At-s.commanded < aftermath || l.commanding(s.command) {
 		return
 	}

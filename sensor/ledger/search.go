@@ -4,13 +4,17 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/roje-ot/roje/rules"
 )
 
 // A Query picks records. The zero value picks all.
 type Query struct {
+	Name         string // part of what point lists call a point; capitals do not count
 	Point        string // address of a point, or kind and address: "7", "binary_out:7"
 	Master       string // IP address of the client, or the master's own number
 	Station      string // IP address of the server, or the station's own number
@@ -58,7 +62,7 @@ func (q *Query) Picks(r *Record) bool {
 	began := r.Began()
 	return (q.Proto == "" || q.Proto == r.Proto) && (q.Outcome == "" || q.Outcome == r.Outcome) &&
 		(q.Since.IsZero() || !began.Before(q.Since)) && (q.Until.IsZero() || began.Before(q.Until)) &&
-		party(q.Master, r.Client, r.Master) && party(q.Station, r.Server, r.Station) && q.names(r)
+		party(q.Master, r.Client, r.Master) && party(q.Station, r.Server, r.Station) && q.names(r) && q.called(r)
 }
 
 // party says whether word, if any, is the address or the number of one side.
@@ -94,6 +98,16 @@ func (q *Query) names(r *Record) bool {
 		}
 	}
 	return false
+}
+
+// called says whether one of r's points has q's name.
+func (q *Query) called(r *Record) bool {
+	if q.Name == "" {
+		return true
+	}
+	word := strings.ToLower(q.Name)
+	a := action{record: *r}
+	return slices.ContainsFunc(a.points(), func(p rules.Point) bool { return strings.Contains(strings.ToLower(p.Name), word) })
 }
 
 // Search calls each with the text of every record of the store at path that q picks, oldest first. It checks the chain
