@@ -66,7 +66,9 @@ func (d *daemon) firstRules() error {
 	if err != nil {
 		return err
 	}
-	d.judge = engine.New(book.Rules, engine.Options{Sensor: d.cfg.Name, Emit: d.found})
+	if d.judge, err = d.recollect(book); err != nil {
+		return err
+	}
 	useLists(book.Points, d.judge, d.acts, d.desk)
 	d.rules.book, d.rules.since = book, time.Now()
 	return nil

@@ -22,6 +22,7 @@ import (
 	"github.com/roje-ot/roje/sensor/evidence"
 	"github.com/roje-ot/roje/sensor/ledger"
 	"github.com/roje-ot/roje/sensor/oneway"
+	"github.com/roje-ot/roje/sensor/recall"
 	"github.com/roje-ot/roje/sensor/ship"
 	"github.com/roje-ot/roje/sensor/spool"
 )
@@ -62,6 +63,7 @@ type daemon struct {
 	metrics  *metrics
 	rules    inForce
 	past     *events.Store // nil where no events are kept
+	recall   *recall.Store // of what the rules remember
 }
 
 // A shipper takes what is in the spool to the collector until ctx ends.
@@ -239,6 +241,7 @@ func (d *daemon) settle() {
 	err := d.desk.Flush()
 	d.mu.Unlock()
 	err = errors.Join(err, d.saveBaseline())
+	d.keepRules()
 	d.takeStock(time.Now())
 	d.box.flush()
 	if err != nil {
@@ -281,6 +284,7 @@ func (d *daemon) tick(ctx context.Context) {
 			if err := d.saveBaseline(); err != nil {
 				d.log.Error("baseline is not saved", "err", err)
 			}
+			d.keepRules()
 			d.takeStock(time.Now())
 			d.keepLast(false)
 		case <-health.C:

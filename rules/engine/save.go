@@ -15,6 +15,9 @@ import (
 // Parts returns how many parts there are.
 func (g *Engine) Parts() int { return len(g.run) + 1 }
 
+// Seed is what keys are made with.
+func (g *Engine) Seed() uint64 { return uint64(g.seed) }
+
 // AppendPart appends part n. It changes nothing.
 func (g *Engine) AppendPart(dst []byte, n int, events Coder) []byte {
 	c := &codec{b: dst, events: events}
