@@ -76,7 +76,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 	if err != nil {
 		return err
 	}
-	record, err := audit.Open(filepath.Join(cfg.Data, audit.FolderName), "roje/"+cfg.Operator, now())
+	record, err := audit.Open(db, scope, filepath.Join(cfg.Data, audit.FolderName), now())
 	if err != nil {
 		return err
 	}

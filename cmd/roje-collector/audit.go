@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,8 +22,8 @@ func auditCommand() *cobra.Command {
 }
 
 func auditVerifyCommand() *cobra.Command {
-	var data, export, key string
-	var handed []string
+	var data, export string
+	var keys, handed []string
 	cmd := &cobra.Command{
 		Use: "verify (--data DIR | --export FILE)", Short: "say whether the record is what was signed",
 		Long: `Hold every entry of the record to every checkpoint that was signed, and, with --data, the store's acts to the entries.
@@ -33,7 +34,7 @@ checkpoints that were handed out before with --key and --checkpoint. Exit 1 if a
 			if (data == "") == (export == "") {
 				return usage("say what to verify: --data DIR, or --export FILE")
 			}
-			want := audit.Expect{Key: key}
+			want := audit.Expect{Keys: keys}
 			for _, file := range handed {
 				text, err := os.ReadFile(file)
 				if err != nil {
@@ -49,7 +50,10 @@ checkpoints that were handed out before with --key and --checkpoint. Exit 1 if a
 			for _, p := range report.Problems {
 				fmt.Fprintln(out, "WRONG:", p)
 			}
-			fmt.Fprintf(out, "%d entries, %d signed, %d checkpoints hold; the last is of %s; key %s\n", report.Entries, report.Signed, report.Checkpoints, shownTime(report.Last), report.Key)
+			fmt.Fprintf(out, "%d entries, %d signed, %d checkpoints hold; the last is of %s; key %s\n", report.Entries, report.Signed, report.Checkpoints, shownTime(report.Last), strings.Join(report.Keys, " "))
+			if report.Foreign > 0 {
+				fmt.Fprintf(out, "%d checkpoints are of collectors whose key was not given\n", report.Foreign)
+			}
 			if len(report.Problems) > 0 {
 				return errors.New("the audit log does not verify")
 			}
@@ -59,7 +63,7 @@ checkpoints that were handed out before with --key and --checkpoint. Exit 1 if a
 	f := cmd.Flags()
 	f.StringVar(&data, "data", "", "the collector's data folder")
 	f.StringVar(&export, "export", "", "file that 'audit export' wrote, - for standard input")
-	f.StringVar(&key, "key", "", "the log's public key, as it was handed out")
+	f.StringArrayVar(&keys, "key", nil, "public key of a collector, as it was handed out; may be given more than once")
 	f.StringArrayVar(&handed, "checkpoint", nil, "file of a checkpoint that was handed out; may be given more than once")
 	return cmd
 }
@@ -85,7 +89,7 @@ func verifyAudit(cmd *cobra.Command, data, export string, want audit.Expect) (au
 		return audit.Report{}, err
 	}
 	defer db.Close()
-	compare := audit.Compare{Ctx: cmd.Context(), Acts: db, Scope: scope}
+	compare := audit.Compare{Ctx: cmd.Context(), Acts: db, Leaves: db, Scope: scope}
 	report, err := audit.VerifyFolder(filepath.Join(data, audit.FolderName), want, compare.Entry)
 	report.Problems = append(report.Problems, compare.Problems...)
 	return report, err

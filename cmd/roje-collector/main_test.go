@@ -120,7 +120,7 @@ func TestServe(t *testing.T) {
 		{"audit", "", 2, "no command given"},
 		{"audit verify", "", 2, "say what to verify"},
 		{"audit verify --export main_test.go", "", 1, "no export of an audit log"},
-		{"audit verify --data " + data + " --key roje/default+1+x", "", 1, "WRONG: the log has key"},
+		{"audit verify --data " + data + " --key roje/default+1+x", "", 1, "WRONG: no checkpoint is signed with key"},
 	} {
 		code, stdout, stderr := command(ctx, c.stdin, strings.Fields(c.args)...)
 		if code != c.code || !strings.Contains(stdout+stderr, c.want) {

@@ -2,23 +2,89 @@ package audit
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/roje-ot/roje/collector/store"
 )
 
 var start = time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC)
 
+// memory is the part of a store that keeps the log of one operator.
+type memory struct {
+	mu     sync.Mutex
+	leaves [][]byte
+	act    int64
+	roots  [][]byte
+}
+
+func (m *memory) AppendLeaves(_ context.Context, _ store.Scope, write func(n, act int64) ([][]byte, int64, error)) error {
+	m.mu.Lock()
+	n, act := int64(len(m.leaves)), m.act
+	m.mu.Unlock()
+	leaves, act, err := write(n, act)
+	if err != nil || len(leaves) == 0 {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.leaves, m.act = append(m.leaves, leaves...), act
+	return nil
+}
+
+func (m *memory) AppendCheckpoint(_ context.Context, _ store.Scope, note []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.roots = append(m.roots, note)
+	return nil
+}
+
+func (m *memory) Leaves(_ context.Context, _ store.Scope, n int64, limit int) ([][]byte, error) {
+	return m.part(&m.leaves, n, limit), nil
+}
+
+func (m *memory) Checkpoints(_ context.Context, _ store.Scope, n int64, limit int) ([][]byte, error) {
+	return m.part(&m.roots, n, limit), nil
+}
+
+func (m *memory) part(of *[][]byte, n int64, limit int) [][]byte {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	from := min(int(n), len(*of))
+	return slices.Clone((*of)[from:min(from+limit, len(*of))])
+}
+
+func scope(t testing.TB) store.Scope {
+	t.Helper()
+	s, err := store.For("north")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// stores are the stores of the logs that openLog has opened, by folder.
+var stores sync.Map
+
+func storeOf(dir string) *memory {
+	m, _ := stores.LoadOrStore(dir, &memory{})
+	return m.(*memory)
+}
+
+// openLog opens the log in dir, whose store is the same each time.
 func openLog(t testing.TB, dir string) *Log {
 	t.Helper()
-	l, err := Open(dir, "roje/north", start)
+	l, err := Open(storeOf(dir), scope(t), dir, start)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +124,7 @@ func sign(t testing.TB, l *Log, at time.Time) Checkpoint {
 func made(t testing.TB) (dir string, signed []Checkpoint) {
 	dir = filepath.Join(t.TempDir(), FolderName)
 	l := openLog(t, dir)
-	for i, n := range []int{7, 9, 7} {
+	for i, n := range []int{6, 9, 7} { // and the entry with the key
 		size, _ := l.Size()
 		add(t, l, int(size), n)
 		signed = append(signed, sign(t, l, start.Add(time.Duration(i)*time.Minute)))
@@ -95,7 +161,7 @@ func TestVerifies(t *testing.T) {
 	if size, last := l.Size(); size != 27 || last != 27 {
 		t.Errorf("after a new start: %d entries, last act %d", size, last)
 	}
-	want := Expect{Key: l.PublicKey(), Checkpoints: [][]byte{signed[0].Note, signed[2].Note}}
+	want := Expect{Keys: []string{l.PublicKey()}, Checkpoints: [][]byte{signed[0].Note, signed[2].Note}}
 	exported, err := VerifyExport(bytes.NewReader(export(t, dir)), want, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -184,12 +250,12 @@ func TestTampering(t *testing.T) {
 		if r := verify(t, dir, Expect{}); !strings.Contains(strings.Join(r.Problems, "\n"), c.want) {
 			t.Errorf("%s: problems %q, want one that says %q", name, r.Problems, c.want)
 		}
-		l, err := Open(dir, "roje/north", start.Add(time.Hour)) // the collector starts on it
+		l, err := Open(storeOf(dir), scope(t), dir, start.Add(time.Hour)) // the collector starts on it
 		if err != nil {
 			t.Fatal(err)
 		}
-		if size, _ := l.Size(); size != 1 {
-			t.Errorf("%s: the new log begins with %d entries, want the one that tells of it", name, size)
+		if size, _ := l.Size(); size != 25 {
+			t.Errorf("%s: the new copy has %d entries, want the store's 23, its key and the one that tells of it", name, size)
 		}
 		l.Close()
 		asides, _ := filepath.Glob(dir + ".damaged-*")
@@ -238,7 +304,7 @@ func TestRewritten(t *testing.T) {
 			}
 		}
 		l := openLog(t, again)
-		add(t, l, 1, 40)
+		add(t, l, 5, 40)
 		sign(t, l, start)
 		if r := verify(t, again, Expect{}); len(r.Problems) > 0 {
 			t.Errorf("%s: by itself: %q", name, r.Problems)
@@ -246,7 +312,7 @@ func TestRewritten(t *testing.T) {
 		if r := verify(t, again, Expect{Checkpoints: [][]byte{signed[1].Note}}); len(r.Problems) == 0 {
 			t.Errorf("%s: passes against a checkpoint that was handed out", name)
 		}
-		if r := verify(t, again, Expect{Key: strings.TrimSpace(string(key))}); (len(r.Problems) == 0) != (keep != nil) {
+		if r := verify(t, again, Expect{Keys: []string{strings.TrimSpace(string(key))}}); (len(r.Problems) == 0) != (keep != nil) {
 			t.Errorf("%s: against the key that was handed out: %q", name, r.Problems)
 		}
 	}

@@ -1,12 +1,14 @@
 package audit
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +23,7 @@ type Checkpoint struct {
 	Size   int64
 	Root   tlog.Hash
 	At     time.Time // when it was signed, by the collector's clock
+	Key    string    // hash of the key that signed, eight digits
 	Note   []byte    // the signed text
 }
 
@@ -33,13 +36,19 @@ func (c *Checkpoint) body() string {
 	return fmt.Sprintf("%s\n%d\n%s\n%s%s\n", c.Origin, c.Size, base64.StdEncoding.EncodeToString(c.Root[:]), timeLine, c.At.UTC().Format(time.RFC3339))
 }
 
-// ParseCheckpoint reads a signed checkpoint and holds it to a verifier key.
-func ParseCheckpoint(text []byte, public string) (c Checkpoint, err error) {
-	verifier, err := note.NewVerifier(public)
-	if err != nil {
-		return c, fmt.Errorf("key %.80q: %w", public, err)
+// ParseCheckpoint reads a signed checkpoint and holds it to verifier keys, one of which must have signed it.
+func ParseCheckpoint(text []byte, public ...string) (c Checkpoint, err error) {
+	var verifiers []note.Verifier
+	keys := slices.Clone(public)
+	slices.Sort(keys)
+	for _, key := range slices.Compact(keys) {
+		verifier, err := note.NewVerifier(key)
+		if err != nil {
+			return c, fmt.Errorf("key %.80q: %w", key, err)
+		}
+		verifiers = append(verifiers, verifier)
 	}
-	n, err := note.Open(text, note.VerifierList(verifier))
+	n, err := note.Open(text, note.VerifierList(verifiers...))
 	if err != nil {
 		return c, err
 	}
@@ -49,10 +58,10 @@ func ParseCheckpoint(text []byte, public string) (c Checkpoint, err error) {
 		}
 	}
 	lines := strings.Split(n.Text, "\n")
-	if len(lines) < 5 || !strings.HasPrefix(lines[3], timeLine) || lines[0] != verifier.Name() {
+	if len(lines) < 5 || !strings.HasPrefix(lines[3], timeLine) || lines[0] != n.Sigs[0].Name {
 		return c, errors.New("it is no checkpoint of this log")
 	}
-	c = Checkpoint{Origin: lines[0], Note: text}
+	c = Checkpoint{Origin: lines[0], Key: fmt.Sprintf("%08x", n.Sigs[0].Hash), Note: text}
 	if c.Size, err = strconv.ParseInt(lines[1], 10, 64); err != nil || c.Size < 0 {
 		return c, errors.New("its size is no number")
 	}
@@ -78,35 +87,43 @@ func (l *Log) reader() tlog.HashReader {
 	})
 }
 
-// Sign signs the log as it is and keeps the checkpoint. grown says whether there were entries that no checkpoint had.
+// Sign signs the log as the copy has it, and gives the root to the store. grown says whether there were entries that no
+// checkpoint of this collector had.
 func (l *Log) Sign(at time.Time) (c Checkpoint, grown bool, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.broken != nil {
-		return c, false, l.broken
+	ctx, cancel := context.WithTimeout(context.Background(), appendWait)
+	defer cancel()
+	if err := l.CatchUp(ctx); err != nil {
+		return c, false, err
 	}
-	root, err := tlog.TreeHash(l.size, l.reader())
+	if c, grown, err = l.root(at); err == nil && grown {
+		err = l.shared.AppendCheckpoint(ctx, l.scope, c.Note)
+	}
+	if err == nil {
+		err = replace(filepath.Join(l.dir, fileCheckpoint), c.Note, 0o644)
+	}
 	if err != nil {
 		return c, false, fmt.Errorf("audit log: %w", err)
 	}
-	c = Checkpoint{Origin: l.origin, Size: l.size, Root: root, At: at.UTC().Truncate(time.Second)}
-	if c.Note, err = note.Sign(&note.Note{Text: c.body()}, l.signer); err != nil {
-		return c, false, fmt.Errorf("audit log: %w", err)
-	}
-	grown = l.latest.Note == nil || c.Size > l.latest.Size
-	if grown {
-		if err := l.keep(c.Note); err != nil {
-			return c, false, fmt.Errorf("audit log: %w", err)
-		}
-	}
-	if err := replace(filepath.Join(l.dir, fileCheckpoint), c.Note, 0o644); err != nil {
-		return c, false, fmt.Errorf("audit log: %w", err)
-	}
+	l.mu.Lock()
 	l.latest = c
-	return c, grown, nil
+	l.mu.Unlock()
+	return c, grown, l.CatchUp(ctx)
 }
 
-// keep adds a checkpoint to the history.
+// root signs the root of the copy.
+func (l *Log) root(at time.Time) (c Checkpoint, grown bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	root, err := tlog.TreeHash(l.size, l.reader())
+	if err != nil {
+		return c, false, err
+	}
+	c = Checkpoint{Origin: l.origin, Size: l.size, Root: root, At: at.UTC().Truncate(time.Second), Key: fmt.Sprintf("%08x", l.signer.KeyHash())}
+	c.Note, err = note.Sign(&note.Note{Text: c.body()}, l.signer)
+	return c, l.latest.Note == nil || c.Size > l.latest.Size, err
+}
+
+// keep adds a checkpoint to the copy's history.
 func (l *Log) keep(text []byte) error {
 	line, err := json.Marshal(string(text))
 	if err != nil {
@@ -117,10 +134,13 @@ func (l *Log) keep(text []byte) error {
 		return err
 	}
 	_, err = f.Write(append(line, '\n'))
-	return errors.Join(err, f.Sync(), f.Close())
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		l.roots++
+	}
+	return err
 }
 
-// Latest is the checkpoint that was signed last; its Note is nil where there is none.
+// Latest is the checkpoint that this collector signed last; its Note is nil where there is none.
 func (l *Log) Latest() Checkpoint {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -2,6 +2,8 @@ package audit
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -60,8 +62,17 @@ func (k *Keeper) follow(ctx context.Context) {
 	}
 }
 
-// Follow brings the acts into the log that it does not have.
+// Follow brings the acts into the log that it does not have, whichever collector they were done at, and the log into the
+// copy.
 func (k *Keeper) Follow(ctx context.Context) error {
+	if err := k.Log.CatchUp(ctx); errors.Is(err, ErrContradicted) {
+		k.Logger.Error("the audit log is contradicted", "err", err)
+		if err := k.Log.Append(contradiction(k.Scope, err, k.Now())); err != nil {
+			return err
+		}
+	} else if err != nil {
+		return err
+	}
 	for {
 		_, last := k.Log.Size()
 		acts, err := k.Acts.ActsAfter(ctx, k.Scope, last, mostActs)
@@ -73,6 +84,9 @@ func (k *Keeper) Follow(ctx context.Context) error {
 			entries[i] = Of(k.Scope, a)
 		}
 		if err := k.Log.Append(entries...); err != nil {
+			return err
+		}
+		if err := k.Log.CatchUp(ctx); err != nil {
 			return err
 		}
 	}
@@ -99,15 +113,22 @@ func (k *Keeper) sign() {
 type Compare struct {
 	Ctx      context.Context
 	Acts     store.Chronicle
+	Leaves   store.Audit // whose entries must be those of the copy; nil: they are not compared
 	Scope    store.Scope
 	Problems []string
 
-	page []store.NumberedAct
-	last int64 // number of the last act that was compared
+	page   []store.NumberedAct
+	leaves [][]byte
+	last   int64 // number of the last act that was compared
 }
 
 // Entry compares the next entry; those that are no acts of the operator are none of the store's.
 func (c *Compare) Entry(e Entry) error {
+	if c.Leaves != nil {
+		if err := c.leaf(e); err != nil {
+			return err
+		}
+	}
 	if e.Act == 0 || e.Operator != c.Scope.Operator() {
 		return nil
 	}
@@ -137,6 +158,21 @@ func (c *Compare) Entry(e Entry) error {
 	if !was.At.Equal(e.At) || was.Who != e.Who || was.What != e.What || was.Object != e.Object || was.Detail != e.Detail || was.Act != e.Act {
 		c.bad("act %d is %s of %s by %s in the log, and %s of %s by %s in the store", e.Act, e.What, e.Object, e.Who, was.What, was.Object, was.Who)
 	}
+	return nil
+}
+
+// leaf compares an entry of the copy with the store's.
+func (c *Compare) leaf(e Entry) (err error) {
+	if len(c.leaves) == 0 {
+		if c.leaves, err = c.Leaves.Leaves(c.Ctx, c.Scope, e.N, mostActs); err != nil {
+			return err
+		}
+	}
+	var there Entry
+	if len(c.leaves) == 0 || json.Unmarshal(c.leaves[0], &there) != nil || there != e {
+		c.bad("entry %d of the copy is not in the store", e.N)
+	}
+	c.leaves = c.leaves[min(1, len(c.leaves)):]
 	return nil
 }
 

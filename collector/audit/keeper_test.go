@@ -41,7 +41,7 @@ func TestKeeper(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), FolderName)
 	for round, n := range []int{3, 0, 700} {
 		act(n)
-		l, err := Open(dir, "roje/north", start)
+		l, err := Open(db, scope, dir, start)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,9 +55,9 @@ func TestKeeper(t *testing.T) {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
-		compare := &Compare{Ctx: t.Context(), Acts: db, Scope: scope}
+		compare := &Compare{Ctx: t.Context(), Acts: db, Leaves: db, Scope: scope}
 		r, err := VerifyFolder(dir, Expect{}, compare.Entry)
-		if want := int64([]int{3, 3, 703}[round]); err != nil || len(r.Problems)+len(compare.Problems) > 0 || r.Entries != want || r.Signed != want {
+		if want := int64([]int{3, 3, 703}[round]) + 1; err != nil || len(r.Problems)+len(compare.Problems) > 0 || r.Entries != want || r.Signed != want {
 			t.Errorf("round %d: %+v, %q, %v; want %d entries", round, r, compare.Problems, err, want)
 		}
 	}
@@ -102,7 +102,7 @@ func TestKeeperSigns(t *testing.T) {
 			at     time.Duration
 			tell   int
 			signed int64
-		}{{0, 5, 0}, {30 * time.Second, 0, 0}, {61 * time.Second, 2, 5}, {122 * time.Second, 3, 7}} {
+		}{{0, 5, 1}, {30 * time.Second, 0, 1}, {61 * time.Second, 2, 6}, {122 * time.Second, 3, 8}} {
 			time.Sleep(c.at - time.Since(began))
 			synctest.Wait()
 			if got := l.Latest().Size; got != c.signed {
@@ -112,8 +112,8 @@ func TestKeeperSigns(t *testing.T) {
 		}
 		stop()
 		<-ended
-		if got := l.Latest().Size; got != 10 {
-			t.Errorf("at the end: %d entries are signed, want all 10", got)
+		if got := l.Latest().Size; got != 11 {
+			t.Errorf("at the end: %d entries are signed, want all 11: the key and 10 acts", got)
 		}
 	})
 }
@@ -168,8 +168,8 @@ func TestRefusals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := bytes.Count(text, []byte("\n")); n != mostRefused+1 || !bytes.Contains(text, []byte("944 more refusals")) {
-		t.Errorf("1004 refusals are %d entries, want %d, the last for the rest:\n%s", n, mostRefused+1, text[max(0, len(text)-300):])
+	if n := bytes.Count(text, []byte("\n")); n != mostRefused+2 || !bytes.Contains(text, []byte("944 more refusals")) {
+		t.Errorf("1004 refusals and a key are %d entries, want %d, the last for the rest:\n%s", n, mostRefused+2, text[max(0, len(text)-300):])
 	}
 	if bytes.Contains(text, []byte("secret-of-ann")) {
 		t.Error("a credential is in the log")

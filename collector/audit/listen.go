@@ -19,6 +19,9 @@ const (
 	SignInRefused = "sign-in-refused" // wrong name or password, or too many of them
 	Denied        = "denied"          // signed in, and not allowed
 	SensorRefused = "sensor-refused"  // a sensor's certificate, token, signature or chain
+	KeyAdded      = "audit-key"       // a collector signs from now on: Object is its key's hash, Detail the key
+	Contradicted  = "audit-split"     // a collector has signed another log than this one
+	CopyRenewed   = "audit-copy"      // a collector's copy of the log was set aside, Detail says why
 )
 
 // Signing is a store that brings sign-ins into the log.

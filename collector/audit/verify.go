@@ -1,16 +1,17 @@
 package audit
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 )
 
@@ -20,7 +21,8 @@ type Report struct {
 	Signed      int64     // of them, in the latest checkpoint
 	Checkpoints int       // whose signature and root are right
 	Last        time.Time // when the latest checkpoint was signed
-	Key         string    // that the checkpoints are signed with
+	Keys        []string  // that the checkpoints are held to
+	Foreign     int       // checkpoints of the log's own keys that were not among those that are expected
 	Problems    []string  // everything that is wrong; none: the log is what it was
 }
 
@@ -32,13 +34,13 @@ func (r *Report) bad(format string, args ...any) {
 
 // Expect is what a verifier knows from elsewhere. Its zero value is nothing: then the log is only held to itself.
 type Expect struct {
-	Key         string   // the log's key, as it was handed out; "" believes the key that lies beside the log
+	Keys        []string // of collectors, as they were handed out; none believes those that are in the log and beside it
 	Checkpoints [][]byte // checkpoints that were handed out: the log must have grown from each of them
 }
 
 // A proof is a log as a verifier gets it, from a folder or an export.
 type proof struct {
-	key         string
+	key         string   // of the collector whose copy it is
 	checkpoints [][]byte // in order; the latest last
 	leaves      io.Reader
 }
@@ -65,19 +67,7 @@ func openFolder(dir string) (*proof, func() error, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, nil, err
 	}
-	history, err := os.ReadFile(filepath.Join(dir, fileCheckpoints))
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, nil, err
-	}
-	err = eachLine(bytes.NewReader(history), func(line []byte) error {
-		var text string
-		if err := json.Unmarshal(line, &text); err != nil {
-			text = string(line) // which will not verify
-		}
-		p.checkpoints = append(p.checkpoints, []byte(text))
-		return nil
-	})
-	if err != nil && !errors.Is(err, errCut) {
+	if p.checkpoints, err = readRoots(dir); err != nil {
 		return nil, nil, err
 	}
 	if latest != nil {
@@ -93,20 +83,20 @@ func openFolder(dir string) (*proof, func() error, error) {
 
 // verify holds the leaves to all the checkpoints.
 func (p *proof) verify(want Expect, each func(Entry) error) (r Report, err error) {
-	r.Key = p.key
-	if want.Key != "" && want.Key != p.key {
-		r.bad("the log has key %s, not %s", p.key, want.Key)
-		r.Key = want.Key
-	}
+	known := []string{p.key}
 	var hashes []tlog.Hash
 	read := tlog.HashReaderFunc(func(at []int64) ([]tlog.Hash, error) { return pick(hashes, at) })
 	err = eachLine(p.leaves, func(line []byte) error {
 		var e Entry
-		if err := json.Unmarshal(line, &e); err != nil {
+		err := json.Unmarshal(line, &e)
+		if err != nil {
 			r.bad("entry %d cannot be read: %v", r.Entries, err)
 		} else if e.N != r.Entries {
 			r.bad("entry %d stands where %d should", e.N, r.Entries)
-		} else if each != nil {
+		} else if e.What == KeyAdded && !slices.Contains(known, e.Detail) {
+			known = append(known, e.Detail)
+		}
+		if err == nil && each != nil && e.N == r.Entries {
 			if err := each(e); err != nil {
 				return err
 			}
@@ -126,9 +116,12 @@ func (p *proof) verify(want Expect, each func(Entry) error) (r Report, err error
 	case err != nil && !errors.Is(err, errCut): // a line that is being written, or was when the power failed, is not signed
 		return r, err
 	}
-	r.checkpoints(p.checkpoints, read)
+	if r.Keys = known; len(want.Keys) > 0 {
+		r.Keys = slices.Clone(want.Keys)
+	}
+	r.checkpoints(p.checkpoints, known, len(want.Keys) > 0, read)
 	for _, text := range want.Checkpoints {
-		c, err := ParseCheckpoint(text, r.Key)
+		c, err := ParseCheckpoint(text, r.Keys...)
 		if err != nil {
 			r.bad("the checkpoint that was given: %v", err)
 		} else if r.root(c, read) {
@@ -138,26 +131,41 @@ func (p *proof) verify(want Expect, each func(Entry) error) (r Report, err error
 	return r, nil
 }
 
-// checkpoints checks those that came with the log.
-func (r *Report) checkpoints(all [][]byte, read tlog.HashReader) {
-	var before Checkpoint
+// checkpoints checks those that came with the log. Those of a key that the log knows and nobody expects are counted; each
+// key that is expected must have signed one.
+func (r *Report) checkpoints(all [][]byte, known []string, pinned bool, read tlog.HashReader) {
+	sizes := map[string]int64{} // by key
 	for i, text := range all {
-		c, err := ParseCheckpoint(text, r.Key)
+		c, err := ParseCheckpoint(text, r.Keys...)
+		if err != nil && pinned {
+			if _, e := ParseCheckpoint(text, known...); e == nil {
+				r.Foreign++
+				continue
+			}
+		}
 		if err != nil {
 			r.bad("checkpoint %d: %v", i+1, err)
 			continue
 		}
-		if c.Size < before.Size {
-			r.bad("checkpoint %d is of %d entries, the one before it of %d", i+1, c.Size, before.Size)
+		if before := sizes[c.Key]; c.Size < before {
+			r.bad("checkpoint %d is of %d entries, the one before it of that key of %d", i+1, c.Size, before)
 		}
-		before = c
+		sizes[c.Key] = c.Size
 		if r.root(c, read) {
 			r.Checkpoints++
-			r.Signed, r.Last = max(r.Signed, c.Size), c.At
+			r.Signed = max(r.Signed, c.Size)
+			if c.At.After(r.Last) {
+				r.Last = c.At
+			}
 		}
 	}
 	if len(all) == 0 && r.Entries > 0 {
 		r.bad("%d entries and no checkpoint", r.Entries)
+	}
+	for _, key := range r.Keys {
+		if v, err := note.NewVerifier(key); pinned && (err != nil || sizes[fmt.Sprintf("%08x", v.KeyHash())] == 0) {
+			r.bad("no checkpoint is signed with key %s", key)
+		}
 	}
 }
 
