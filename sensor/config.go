@@ -20,17 +20,18 @@ import (
 
 // Config is the sensor's configuration file. The zero value of every field but one source (interfaces or replay) works.
 type Config struct {
-	Name        string           `yaml:"name"`       // of the sensor, in alert ids; default: the enrolled name, or the host's
-	State       string           `yaml:"state"`      // folder of the baseline and the spool; default /var/lib/roje-sensor
-	Interfaces  []string         `yaml:"interfaces"` // the SPAN ports
-	Prefilter   []string         `yaml:"prefilter"`  // those of them so fast that what nobody wants is dropped in the driver; see sources_prefilter.go
-	Replay      Recorded         `yaml:"replay"`     // capture files instead of interfaces, for demos
-	Phase       string           `yaml:"phase"`      // learn, enforce (default) or off
-	Rules       string           `yaml:"rules"`      // further rules beside the built-in pack: a folder, or a signed pack
-	RulesSite   string           `yaml:"rules_site"` // what the site says about rules: off, severity, exceptions
-	RulesKey    string           `yaml:"rules_key"`  // public key (PEM) that packs must be signed with; then nothing else is taken
-	Points      []plant.File     `yaml:"points"`     // point lists and device profiles: what points are called; read anew with the rules
-	Enrolment   string           `yaml:"enrolment"`  // folder that `roje-sensor enrol` made; default STATE/enrolment. Without one, alerts stay in the spool
+	Name        string           `yaml:"name"`          // of the sensor, in alert ids; default: the enrolled name, or the host's
+	State       string           `yaml:"state"`         // folder of the baseline and the spool; default /var/lib/roje-sensor
+	Interfaces  []string         `yaml:"interfaces"`    // the SPAN ports
+	Prefilter   []string         `yaml:"prefilter"`     // those of them so fast that what nobody wants is dropped in the driver; see sources_prefilter.go
+	Replay      Recorded         `yaml:"replay"`        // capture files instead of interfaces, for demos
+	Phase       string           `yaml:"phase"`         // learn, enforce (default) or off
+	Rules       string           `yaml:"rules"`         // further rules beside the built-in pack: a folder, or a signed pack
+	RulesSite   string           `yaml:"rules_site"`    // what the site says about rules: off, severity, exceptions
+	RulesKey    string           `yaml:"rules_key"`     // public key (PEM) that packs must be signed with; then nothing else is taken
+	Central     bool             `yaml:"rules_central"` // take packs of rules and policies that the collector hands out, signed with rules_key
+	Points      []plant.File     `yaml:"points"`        // point lists and device profiles: what points are called; read anew with the rules
+	Enrolment   string           `yaml:"enrolment"`     // folder that `roje-sensor enrol` made; default STATE/enrolment. Without one, alerts stay in the spool
 	SpoolBytes  int64            `yaml:"spool_bytes"`
 	LedgerBytes int64            `yaml:"ledger_bytes"`          // what the record of control actions may take on disk; default 256 MiB
 	Events      string           `yaml:"events"`                // folder for what was judged, to try changed rules on; default STATE/events. off: none is kept
@@ -132,6 +133,12 @@ func (c *Config) Check() error {
 		if err := c.Points[i].Check(); err != nil {
 			errs = append(errs, err)
 		}
+	}
+	switch {
+	case c.Central && c.RulesKey == "":
+		bad("rules_central needs rules_key: the public key of whoever signs the packs")
+	case c.Central && c.Rules != "":
+		bad("rules and rules_central exclude each other: packs of the collector are kept in state")
 	}
 	if err := errors.Join(c.Coverage.Check(), c.Sending.Check()); err != nil {
 		errs = append(errs, err)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/rules/engine"
+	"github.com/roje-ot/roje/rules/site"
 	"github.com/roje-ot/roje/sensor/evidence"
 	"github.com/roje-ot/roje/sensor/ledger"
 	"github.com/roje-ot/roje/sensor/plant"
@@ -30,11 +32,20 @@ type inForce struct {
 	reloads  uint64
 	failures uint64
 	refused  string // why the last reload failed; empty if it did not
+	declined string // why a pack of the collector's was refused; empty if none is
+	central  bool   // packs of the collector are taken
 }
 
 // RuleFiles says where the configured rules come from.
 func (c *Config) RuleFiles() RuleFiles {
-	return RuleFiles{Rules: c.Rules, Site: c.RulesSite, Key: c.RulesKey, State: c.State}
+	f := RuleFiles{Rules: c.Rules, Site: c.RulesSite, Key: c.RulesKey, State: c.State, Central: c.Central, Who: c.bearer()}
+	if c.RulesKey != "" {
+		f.Policy = filepath.Join(c.State, centralFolder, "policy"+site.PackExt)
+	}
+	if c.Central {
+		f.Rules = filepath.Join(c.State, centralFolder, "rules"+site.PackExt)
+	}
+	return f
 }
 
 // loadRules reads the rules and the point lists and says what is worth saying about them.
@@ -54,6 +65,9 @@ func (d *daemon) loadRules() (*Rulebook, error) {
 	if len(d.cfg.Points) > 0 {
 		d.log.Info("point lists", "files", len(d.cfg.Points), "points", len(lists.Points))
 	}
+	if book.Policy != nil {
+		d.log.Info("policy", "name", book.Policy.Name, "version", book.Policy.Version, "created", book.Policy.Created)
+	}
 	for _, x := range book.Expired {
 		d.log.Warn("an exception of the site is over and does not apply", "rule", x.Rule, "until", x.Until.AddDate(0, 0, -1).Format(time.DateOnly), "reason", x.Reason, "author", x.Author, "line", x.Line)
 	}
@@ -62,7 +76,7 @@ func (d *daemon) loadRules() (*Rulebook, error) {
 
 // firstRules puts rules in force when a sensor starts.
 func (d *daemon) firstRules() error {
-	book, err := d.loadRules()
+	book, err := d.startRules()
 	if err != nil {
 		return err
 	}
@@ -71,6 +85,10 @@ func (d *daemon) firstRules() error {
 	}
 	useLists(book.Points, d.judge, d.acts, d.desk)
 	d.rules.book, d.rules.since = book, time.Now()
+	d.courier.Use(book.Settings.sending(d.cfg.Sending))
+	if err := d.openCentral(); err != nil {
+		return err
+	}
 	return nil
 }
 
@@ -104,6 +122,7 @@ func (d *daemon) reloadRules() (book *Rulebook, kept int, err error) {
 	f.book, f.since, f.refused = book, time.Now(), ""
 	f.reloads++
 	f.mu.Unlock()
+	d.courier.Use(book.Settings.sending(d.cfg.Sending))
 	d.log.Info("rules reloaded", "rules", len(book.Rules), "unchanged", kept)
 	return book, kept, nil
 }
@@ -164,9 +183,15 @@ func (d *daemon) reloadAction() http.Handler {
 func (f *inForce) health() *batch.RuleHealth {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	h := &batch.RuleHealth{Rules: len(f.book.Rules), Since: f.since.UTC(), Refused: f.refused, Expired: len(f.book.Expired), Suppressed: f.book.Site.Suppressed()}
+	h := &batch.RuleHealth{Central: f.central, Rules: len(f.book.Rules), Since: f.since.UTC(), Refused: f.refused, Expired: len(f.book.Expired), Suppressed: f.book.Site.Suppressed()}
 	if p := f.book.Pack; p != nil {
-		h.Pack, h.PackVersion = p.Name, p.Version
+		h.Pack, h.PackVersion, h.PackSHA256 = p.Name, p.Version, f.book.hash.String()
+	}
+	if p := f.book.Policy; p != nil {
+		h.Policy, h.PolicyVersion, h.PolicySHA256 = p.Name, p.Version, f.book.policyHash.String()
+	}
+	if h.Refused == "" {
+		h.Refused = f.declined
 	}
 	return h
 }

@@ -62,6 +62,7 @@ type daemon struct {
 	passive  *passivity
 	metrics  *metrics
 	rules    inForce
+	central  *central      // nil where the collector hands out no packs
 	past     *events.Store // nil where no events are kept
 	recall   *recall.Store // of what the rules remember
 }
@@ -209,6 +210,9 @@ func (d *daemon) serve(ctx context.Context) error {
 				d.log.Error("delivery ended", "err", err)
 			}
 		})
+		if d.central != nil {
+			others.Go(func() { d.central.run(shipping) })
+		}
 		others.Go(func() {
 			if err := d.courier.Run(shipping); err != nil {
 				d.log.Error("evidence is not sent any more", "err", err)

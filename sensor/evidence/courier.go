@@ -97,6 +97,19 @@ func NewCourier(s Settings) *Courier {
 	return &Courier{Settings: s, wake: make(chan struct{}, 1)}
 }
 
+// Use changes which evidence is sent, and how much a day.
+func (c *Courier) Use(s Sending) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.Sending = s; s.DayBytes == 0 {
+		c.DayBytes = defaultDay
+	}
+	c.nudge()
+}
+
 // Asked takes what the collector asks for, as its last answer says. What it no longer asks for has arrived, or is not
 // wanted any more.
 func (c *Courier) Asked(asks []batch.Ask) {
@@ -128,12 +141,12 @@ func (c *Courier) Asked(asks []batch.Ask) {
 
 // Written says that the evidence of an alert is there. It is sent unasked if the settings say so.
 func (c *Courier) Written(alert string) {
-	if c == nil || c.Send != SendAll {
+	if c == nil {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.find(alert) == nil && len(c.jobs) < mostOwn {
+	if c.Send == SendAll && c.find(alert) == nil && len(c.jobs) < mostOwn {
 		c.jobs = append(c.jobs, &job{alert: alert, own: true})
 		c.nudge()
 	}
