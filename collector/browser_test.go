@@ -14,6 +14,7 @@ import (
 
 	"github.com/roje-ot/roje/collector/account"
 	"github.com/roje-ot/roje/collector/api"
+	"github.com/roje-ot/roje/collector/audit"
 	"github.com/roje-ot/roje/collector/share"
 	"github.com/roje-ot/roje/collector/share/specimen"
 	"github.com/roje-ot/roje/collector/store"
@@ -30,8 +31,13 @@ func newFrontend(t testing.TB, change ...func(*frontend)) (*frontend, string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { shelf.Close() })
+	record, err := audit.Open(db, scope, filepath.Join(t.TempDir(), audit.FolderName), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { record.Close() })
 	done := make(chan struct{})
-	f := &frontend{db: db, scope: scope, shelf: shelf, metrics: api.NewMetrics(db, scope, discard), log: discard, now: time.Now, done: done}
+	f := &frontend{db: db, scope: scope, shelf: shelf, record: record, metrics: api.NewMetrics(db, scope, discard), log: discard, now: time.Now, done: done}
 	for _, c := range change {
 		c(f)
 	}

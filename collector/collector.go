@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -109,7 +110,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 	metrics.Intake(intake)
 	stopping := make(chan struct{})
 	refused := &audit.Refused{Log: record, Operator: cfg.Operator, Now: now, Logger: log}
-	rooms := frontend{db: audit.Signing{Store: db, Log: record, Logger: log}, scope: scope, shelf: shelf, metrics: metrics, log: log, now: now, secure: secure != nil, done: stopping, signIn: cfg.SignIn}
+	rooms := frontend{db: audit.Signing{Store: db, Log: record, Logger: log}, scope: scope, shelf: shelf, record: record, metrics: metrics, log: log, now: now, secure: secure != nil, done: stopping, signIn: cfg.SignIn}
 	web := &http.Server{
 		Handler: refused.Console(rooms.handler()), TLSConfig: secure, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -161,6 +162,7 @@ type frontend struct {
 	db      store.Store
 	scope   store.Scope
 	shelf   *share.Shelf
+	record  *audit.Log
 	metrics *api.Metrics
 	log     *slog.Logger
 	now     func() time.Time
@@ -192,7 +194,7 @@ func (f *frontend) routes(guard *account.Guard) []account.Route {
 		Log: f.shelf, Operator: f.scope.Operator(), Logger: f.log, Title: "Roje",
 		Refresh: func(ctx context.Context) error { return f.shelf.Follow(ctx, f.db, f.scope, f.now) },
 	}
-	routes := append(pages.Routes(), calls.Routes()...)
+	routes := slices.Concat(pages.Routes(), calls.Routes(), f.record.Routes())
 	for _, r := range feed.Resources() {
 		routes = append(routes, account.Route{Pattern: r.Pattern, Door: account.Feed, Roles: account.CERTs, Handler: r.Handler})
 	}

@@ -294,6 +294,34 @@ func (l *Log) contradicts(text []byte) error {
 	return nil
 }
 
+// lines reads at most limit entries of the copy from place n on, as they are hashed. It reads the file from its beginning.
+func (l *Log) lines(n int64, limit int) (lines []string, err error) {
+	f, err := os.Open(filepath.Join(l.dir, fileLeaves))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	have, _ := l.Size() // what is behind may be half written
+	lines = []string{}
+	at := int64(0)
+	err = eachLine(f, func(line []byte) error {
+		if at >= have || len(lines) == limit {
+			return errEnough
+		}
+		if at >= n {
+			lines = append(lines, string(line))
+		}
+		at++
+		return nil
+	})
+	if errors.Is(err, errEnough) || errors.Is(err, errCut) {
+		err = nil
+	}
+	return lines, err
+}
+
+var errEnough = errors.New("enough")
+
 // take adds lines to the copy, as they are in the store.
 func (l *Log) take(lines [][]byte) error {
 	var text []byte
