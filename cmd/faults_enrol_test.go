@@ -38,7 +38,7 @@ type centre struct {
 	scope   store.Scope
 }
 
-func newCentre(t *testing.T) *centre {
+func newCentre(t *testing.T, change ...func(*ingest.Config)) *centre {
 	c := &centre{t: t}
 	c.set(time.Date(2026, 3, 1, 8, 0, 0, 0, time.UTC))
 	var err error
@@ -51,7 +51,11 @@ func newCentre(t *testing.T) *centre {
 	if c.scope, err = store.For(operator); err != nil {
 		t.Fatal(err)
 	}
-	c.handler = ingest.New(ingest.Config{Store: c.db, CA: c.ca, Now: c.clock, Log: quiet()})
+	cfg := ingest.Config{Store: c.db, CA: c.ca, Now: c.clock, Log: quiet()}
+	for _, do := range change {
+		do(&cfg)
+	}
+	c.handler = ingest.New(cfg)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

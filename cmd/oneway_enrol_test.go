@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/roje-ot/roje/collector"
+	"github.com/roje-ot/roje/collector/pki"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/collector/store/sqlite"
+	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/rules/batch/join"
 	"github.com/roje-ot/roje/sensor/enrol"
 )
@@ -25,7 +27,7 @@ func offline(t *testing.T, data string) *enrol.Identity {
 // answered carries the sensor's file to the collector and the answer back.
 func answered(t *testing.T, o enrol.Options, data string) *enrol.Identity {
 	t.Helper()
-	text, key, err := enrol.AskOffline(o)
+	text, key, words, err := enrol.AskOffline(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,8 +35,8 @@ func answered(t *testing.T, o enrol.Options, data string) *enrol.Identity {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if shown, err := collector.KeyOf(ask.CSR); err != nil || shown != key {
-		t.Fatalf("the sensor shows key %s, the collector %s, %v", key, shown, err)
+	if shown, err := pki.RequestKey(ask.CSR); err != nil || batch.KeyID(shown) != key || join.Words(shown) != words {
+		t.Fatalf("the sensor shows key %s (%s), the collector %s (%s), %v", key, words, batch.KeyID(shown), join.Words(shown), err)
 	}
 	bundle, err := collector.EnrolOffline(t.Context(), data, ask, "", "ann")
 	if err != nil {
@@ -116,14 +118,14 @@ func TestEnrolOffline(t *testing.T) {
 		t.Errorf("a denied sensor asks again: %v", err)
 	}
 	acts, err := db.Acts(t.Context(), scope, id.Sensor, 10)
-	if err != nil || len(acts) != 2 || acts[1].What != "enrol" || acts[1].Who != "ann" {
-		t.Errorf("acts on the sensor: %+v, %v; want its enrolment and the denial", acts, err)
+	if err != nil || len(acts) != 3 || acts[1].What != "renew" || acts[1].Who != "ann" || acts[2].What != "enrol" || acts[2].Who != "ann" {
+		t.Errorf("acts on the sensor: %+v, %v; want its enrolment, the other certificate and the denial", acts, err)
 	}
 }
 
 func ask(t *testing.T, o enrol.Options) (file string) {
 	t.Helper()
-	text, _, err := enrol.AskOffline(o)
+	text, _, _, err := enrol.AskOffline(o)
 	file = filepath.Join(t.TempDir(), "ask")
 	if err == nil {
 		err = os.WriteFile(file, text, 0o600)
@@ -140,11 +142,11 @@ func keyIn(t *testing.T, text []byte) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := collector.KeyOf(a.CSR)
+	asking, err := pki.RequestKey(a.CSR)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return key
+	return batch.KeyID(asking)
 }
 
 func storeOf(t *testing.T, data string) (*sqlite.DB, store.Scope) {

@@ -105,7 +105,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 
 	changes, cancel := db.Subscribe(scope)
 	defer cancel()
-	intake := ingest.New(ingest.Config{Store: db, CA: ca, Now: now, Log: log})
+	intake := ingest.New(ingest.Config{Store: db, CA: ca, Now: now, Log: log, Approve: cfg.Enrolment.Approve})
 	metrics := api.NewMetrics(db, scope, log)
 	metrics.Intake(intake)
 	stopping := make(chan struct{})

@@ -32,8 +32,17 @@ type Config struct {
 	Console Listen `yaml:"console"`
 	// Ingest is where sensors come in, by default 127.0.0.1:8471; always over TLS.
 	Ingest Listen `yaml:"ingest"`
+	// Enrolment is how sensors join.
+	Enrolment Enrolment `yaml:"enrolment"`
 	// SignIn is how people sign in.
 	SignIn account.Config `yaml:"sign_in"`
+}
+
+// Enrolment is how sensors join.
+type Enrolment struct {
+	// Approve has a person approve every sensor that comes with a token, comparing its fingerprint words. A token may ask
+	// for it where this does not.
+	Approve bool `yaml:"approve"`
 }
 
 // Keep is for how long things are kept, such as 8760h; zero is for ever.

@@ -3,7 +3,6 @@ package collector
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -65,7 +64,9 @@ func (e *offlineEnrolment) bundle(ctx context.Context, ask join.Ask, site string
 		if err != nil {
 			return b, err
 		}
-		return join.Bundle{Sensor: known.ID, Name: known.Name, Cert: cert.Raw}, e.db.AddCert(ctx, e.scope, pki.Record(known.ID, cert))
+		kept := pki.Record(known.ID, cert)
+		kept.By = e.who
+		return join.Bundle{Sensor: known.ID, Name: known.Name, Cert: cert.Raw}, e.db.AddCert(ctx, e.scope, kept)
 	}
 	if site == "" {
 		site = ask.Name
@@ -96,10 +97,11 @@ func (e *offlineEnrolment) bundle(ctx context.Context, ask join.Ask, site string
 // known is the sensor whose key asks, or nil. The request's own signature says that who asks has the key; signing
 // checks it.
 func (e *offlineEnrolment) known(ctx context.Context, csr []byte) (*store.Sensor, error) {
-	key, err := KeyOf(csr)
+	asking, err := pki.RequestKey(csr)
 	if err != nil {
 		return nil, err
 	}
+	key := batch.KeyID(asking)
 	sensors, err := e.db.Sensors(ctx, e.scope)
 	if err != nil {
 		return nil, err
@@ -114,16 +116,4 @@ func (e *offlineEnrolment) known(ctx context.Context, csr []byte) (*store.Sensor
 		}
 	}
 	return nil, nil
-}
-
-// KeyOf is the batch.KeyID of the key in a certificate request: what the sensor shows as its fingerprint.
-func KeyOf(csr []byte) (string, error) {
-	req, err := x509.ParseCertificateRequest(csr)
-	if err == nil {
-		err = req.CheckSignature()
-	}
-	if err != nil {
-		return "", fmt.Errorf("certificate request: %w", err)
-	}
-	return batch.KeyIDOf(req.PublicKey)
 }

@@ -114,7 +114,7 @@ func (d *device) deliver(alerts ...rules.Alert) {
 // alert comes over the live list of somebody signed in, over the API, and, once released, over TAXII.
 func TestFromSensorToScreen(t *testing.T) {
 	r := start(t, Config{Operator: "north-grid"})
-	text, err := NewToken(t.Context(), r.data, "north-1", "", "test", 0)
+	text, err := NewToken(t.Context(), r.data, TokenAsk{Site: "north-1", Who: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,7 +171,7 @@ func TestFromSensorToScreen(t *testing.T) {
 	if !strings.Contains(body, "may have been switched by a stranger") {
 		t.Errorf("TAXII: %s", body)
 	}
-	if _, err := NewToken(t.Context(), t.TempDir(), "", "", "test", 0); err == nil {
+	if _, err := NewToken(t.Context(), t.TempDir(), TokenAsk{Who: "test"}); err == nil {
 		t.Error("a folder without a collector gave a token")
 	}
 }

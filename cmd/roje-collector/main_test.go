@@ -101,7 +101,7 @@ func TestServe(t *testing.T) {
 		{"user add ann --role analyst --data " + data, "", 1, "exists"},
 		{"user add cert --role cert --password-stdin --data " + data, "a long password\n", 0, ""},
 		{"user add bob --role viewer --password-stdin --data " + data, "short\n", 1, "at least 12"},
-		{"user add bob --role root --data " + data, "", 1, "one of viewer, analyst, admin, cert"},
+		{"user add bob --role root --data " + data, "", 1, "one of viewer, analyst, engineer, admin, auditor, platform, cert"},
 		{"user passwd ann --data " + data, "", 0, "-"},
 		{"user passwd nobody --data " + data, "", 1, "not found"},
 		{"user disable ann --data " + data, "", 0, ""},

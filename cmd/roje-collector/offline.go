@@ -9,6 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/roje-ot/roje/collector"
+	"github.com/roje-ot/roje/collector/pki"
+	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/rules/batch/join"
 )
 
@@ -29,10 +31,11 @@ while the collector runs.`,
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			shown, err := collector.KeyOf(ask.CSR)
+			asking, err := pki.RequestKey(ask.CSR)
 			if err != nil {
 				return err
 			}
+			shown := batch.KeyID(asking)
 			if key != "" && key != shown {
 				return fmt.Errorf("the file asks for key %s, not %s: another sensor wrote it, or it was changed on the way", shown, key)
 			}
@@ -56,7 +59,7 @@ while the collector runs.`,
 			if err := os.WriteFile(out, append(text, '\n'), 0o644); err != nil {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "enrolled sensor %s (%s) with key %s; carry %s to it\n", bundle.Sensor, bundle.Name, shown, out)
+			fmt.Fprintf(cmd.OutOrStdout(), "enrolled sensor %s (%s) with key %s (%s); carry %s to it\n", bundle.Sensor, bundle.Name, shown, join.Words(asking), out)
 			return nil
 		},
 	}

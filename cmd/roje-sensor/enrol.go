@@ -26,6 +26,9 @@ func enrolCommand() *cobra.Command {
 			if err := named(&o); err != nil {
 				return err
 			}
+			o.Waiting = func(words string) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "waiting for an administrator at the collector to approve this sensor; it is the right one if these words are shown there:\n  %s\n", words)
+			}
 			id, err := enrol.Enrol(cmd.Context(), o)
 			if err != nil {
 				return err
@@ -80,14 +83,14 @@ func (f *offline) run(cmd *cobra.Command, o enrol.Options) error {
 	if err := named(&o); err != nil {
 		return err
 	}
-	text, fingerprint, err := enrol.AskOffline(o)
+	text, fingerprint, words, err := enrol.AskOffline(o)
 	if err != nil {
 		return err
 	}
 	if err := os.WriteFile(f.ask, text, 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "key %s asks; carry %s to the collector, compare the key there, and come back with the answer:\n", fingerprint, f.ask)
+	fmt.Fprintf(out, "key %s (%s) asks; carry %s to the collector, compare the key there, and come back with the answer:\n", fingerprint, words, f.ask)
 	fmt.Fprintf(out, "  roje-collector enrol-offline --data DIR %s\n  roje-sensor enrol --offline --bundle FILE\n", f.ask)
 	return nil
 }

@@ -87,6 +87,8 @@ func (s *Server) Routes() []account.Route {
 		page("GET /alerts/{id}/evidence.pcapng", account.Readers, s.evidence),
 		page("GET /sensors", account.Watchers, s.sensors),
 		page("GET /statements/{id}", account.Readers, s.statement),
+		page("POST /joins/{id}/approve", account.Admins, s.approve),
+		page("POST /joins/{id}/reject", account.Admins, s.reject),
 		page("POST /sensors/{id}/deny", account.Admins, s.deny),
 		page("POST /sensors/{id}/allow", account.Admins, s.allow),
 		page("GET /audit", account.Auditors, s.audit),

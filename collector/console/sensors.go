@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 type sensorsView struct {
 	view
 	Sensors []sensorRow
+	Waiting []store.Join // sensors that ask to join, for who may decide
 }
 
 // A sensorRow is a sensor with its latest health, nil if it has sent none that can be read.
@@ -33,6 +35,18 @@ func (s *Server) sensors(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		s.broken(w, r, err)
 		return
+	}
+	if v.May("admin") {
+		joins, err := s.Store.Joins(r.Context(), s.Scope)
+		if err != nil {
+			s.broken(w, r, err)
+			return
+		}
+		for _, j := range joins {
+			if j.State == store.Waiting {
+				v.Waiting = append(v.Waiting, j)
+			}
+		}
 	}
 	for _, sensor := range sensors {
 		row := sensorRow{Sensor: sensor, State: sensorState(sensor, s.Now())}
@@ -65,6 +79,19 @@ func sensorState(sensor store.Sensor, now time.Time) string {
 		return "sensor.silent"
 	}
 	return "sensor.ok"
+}
+
+func (s *Server) approve(w http.ResponseWriter, r *http.Request) { s.judgeJoin(w, r, store.Approved) }
+func (s *Server) reject(w http.ResponseWriter, r *http.Request)  { s.judgeJoin(w, r, store.Rejected) }
+
+// judgeJoin decides about a sensor that waits. Where another administrator has done so before, the list shows it.
+func (s *Server) judgeJoin(w http.ResponseWriter, r *http.Request, state store.JoinState) {
+	err := s.Store.JudgeJoin(r.Context(), s.Scope, r.PathValue("id"), state, s.view(r).User.Name, s.Now())
+	if err != nil && !errors.Is(err, store.ErrChanged) {
+		s.broken(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/sensors", http.StatusSeeOther)
 }
 
 func (s *Server) deny(w http.ResponseWriter, r *http.Request)  { s.judgeSensor(w, r, s.Store.Deny) }

@@ -4,8 +4,10 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/json"
+	"net"
 	"net/http"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/roje-ot/roje/collector/pki"
@@ -48,6 +50,11 @@ func (h *Handler) enrol(w http.ResponseWriter, r *http.Request) error {
 	if err := token.Usable(err == nil, sum, now); err != nil {
 		return err
 	}
+	if token.Approve || h.Approve {
+		if err := h.approved(r, s, sum, displayName(token.Site, req.Name), req); err != nil {
+			return err
+		}
+	}
 	sensor := store.Sensor{ID: pki.NewSensorID(), Name: displayName(token.Site, req.Name), Enrolled: now}
 	cert, err := h.CA.SignSensor(req.CSR, operator, sensor.ID)
 	if err != nil {
@@ -60,6 +67,36 @@ func (h *Handler) enrol(w http.ResponseWriter, r *http.Request) error {
 	h.Log.Info("enrolled a sensor", "sensor", sensor.ID, "name", sensor.Name, "operator", operator, "token", req.ID, "remote", r.RemoteAddr)
 	answer(w, http.StatusOK, join.Response{Operator: operator, Sensor: sensor.ID, Name: sensor.Name, Cert: cert.Raw})
 	return nil
+}
+
+// askAgain is how soon a sensor that waits for its approval is to ask again.
+const askAgain = 2 * time.Second
+
+// approved returns nil where a person has approved the key of a request, and else says what it waits for.
+func (h *Handler) approved(r *http.Request, s store.Scope, secret [32]byte, name string, req join.Request) error {
+	key, err := pki.RequestKey(req.CSR)
+	if err != nil {
+		return refuse(http.StatusBadRequest, batch.Malformed, "%v", err)
+	}
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	now := h.Now()
+	j, err := h.Store.AskJoin(r.Context(), s, secret, store.Join{Token: req.ID, Key: batch.KeyID(key), Words: join.Words(key), Name: name, Remote: host, Asked: now})
+	switch {
+	case err != nil:
+		return err
+	case j.State == store.Rejected:
+		return refuse(http.StatusForbidden, batch.BadToken, "%s rejected this sensor; ask for another token", j.Who)
+	case j.State != store.Waiting:
+		return nil
+	case j.Asked.Equal(now):
+		h.Log.Warn("a sensor waits for approval", "name", j.Name, "token", j.Token, "words", j.Words, "remote", j.Remote)
+	}
+	no := refuse(http.StatusAccepted, batch.Waiting, "an administrator must approve this sensor; its words are %s", j.Words)
+	no.wait = askAgain
+	return no
 }
 
 // renew gives a sensor that shows its certificate, or one that expired not long ago, a new one.

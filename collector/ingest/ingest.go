@@ -43,6 +43,8 @@ type Config struct {
 	// Parallel is how many requests are worked on at a time, each of which may take 100 MiB; 0 is 8. Who comes beyond that
 	// is told to come again.
 	Parallel int
+	// Approve has a person approve every sensor that joins, whatever its token says.
+	Approve bool
 }
 
 // A Handler serves the paths of package batch. Its counters may be read at any time.
@@ -130,11 +132,14 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 		no = refuse(http.StatusServiceUnavailable, batch.Busy, "the collector cannot store anything now")
 		no.wait = 10 * time.Second
 	}
-	if no.Code == batch.Busy {
+	switch no.Code {
+	case batch.Waiting:
+		w.Header().Set("Retry-After", strconv.Itoa(int(no.wait.Seconds())))
+	case batch.Busy:
 		h.Deferred.Add(1)
 		seconds := no.wait.Seconds() * (1 + rand.Float64())
 		w.Header().Set("Retry-After", strconv.Itoa(int(seconds)+1))
-	} else {
+	default:
 		h.Refused.Add(1)
 		h.Log.Warn("refused a sensor", "path", r.URL.Path, "remote", r.RemoteAddr, "sensor", shown(r), "code", string(no.Code), "why", no.Message)
 	}

@@ -43,7 +43,7 @@ type rig struct {
 	fail  atomic.Pointer[error] // what Ingest gives instead of doing its work
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T, change ...func(*Config)) *rig {
 	r := &rig{t: t}
 	r.clock(start)
 	now := func() time.Time { return *r.now.Load() }
@@ -57,7 +57,11 @@ func newRig(t *testing.T) *rig {
 	if r.scope, err = store.For("north"); err != nil {
 		t.Fatal(err)
 	}
-	r.h = New(Config{Store: failing{r.db, &r.fail}, CA: r.ca, Now: now, Log: slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	cfg := Config{Store: failing{r.db, &r.fail}, CA: r.ca, Now: now, Log: slog.New(slog.NewTextHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+	for _, c := range change {
+		c(&cfg)
+	}
+	r.h = New(cfg)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -222,7 +222,8 @@ func (ca *CA) SignOffline(csr []byte, operator, sensor string) (*x509.Certificat
 	return ca.signSensor(csr, operator, sensor, OfflineLife)
 }
 
-func (ca *CA) signSensor(csr []byte, operator, sensor string, life time.Duration) (*x509.Certificate, error) {
+// RequestKey is the key of a PKCS #10 request, whose owner has signed it.
+func RequestKey(csr []byte) (ed25519.PublicKey, error) {
 	req, err := x509.ParseCertificateRequest(csr)
 	if err == nil {
 		err = req.CheckSignature()
@@ -230,14 +231,23 @@ func (ca *CA) signSensor(csr []byte, operator, sensor string, life time.Duration
 	if err != nil {
 		return nil, fmt.Errorf("certificate request: %w", err)
 	}
-	if _, ok := req.PublicKey.(ed25519.PublicKey); !ok {
+	key, ok := req.PublicKey.(ed25519.PublicKey)
+	if !ok {
 		return nil, fmt.Errorf("certificate request: the key is %s, not Ed25519", req.PublicKeyAlgorithm)
+	}
+	return key, nil
+}
+
+func (ca *CA) signSensor(csr []byte, operator, sensor string, life time.Duration) (*x509.Certificate, error) {
+	key, err := RequestKey(csr)
+	if err != nil {
+		return nil, err
 	}
 	name, err := url.Parse(join.SensorURI(operator, sensor))
 	if err != nil {
 		return nil, err
 	}
-	der, err := ca.sign(&x509.Certificate{Subject: pkix.Name{CommonName: sensor}, URIs: []*url.URL{name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, life, req.PublicKey)
+	der, err := ca.sign(&x509.Certificate{Subject: pkix.Name{CommonName: sensor}, URIs: []*url.URL{name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}, life, key)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ type Fleet interface {
 	// Enrol uses the token up and records the sensor with its certificate, in one transaction. The errors say whether the
 	// token is unknown, used or expired, or waits for its approval, all of them ErrToken.
 	Enrol(ctx context.Context, s Scope, token string, secret [32]byte, sensor Sensor, cert Cert, at time.Time) error
-	// AddCert records another certificate of a sensor.
+	// AddCert records another certificate of a sensor, which is an act.
 	AddCert(ctx context.Context, s Scope, cert Cert) error
 	// FindCert returns a certificate of a sensor by its key (batch.KeyID), the one that expires last.
 	FindCert(ctx context.Context, s Scope, sensor, key string) (Cert, error)
@@ -109,4 +109,5 @@ type Cert struct {
 	Public  []byte // Ed25519
 	Issued  time.Time
 	Expires time.Time
+	By      string // who had it renewed, for the record alone; "" is the sensor itself
 }

@@ -26,8 +26,8 @@ type Answer struct {
 	RetryS   float64         `json:"retry_after"`    // seconds to wait before the next request
 	Time     time.Time       `json:"server_time"`
 	Policy   uint64          `json:"policy_rev,omitempty"` // Revision of what is offered to the sensor; 0: nothing is
-	Evidence []Ask           `json:"evidence,omitempty"` // what to send when there is nothing else to
-	Expires  time.Time       `json:"cert_expires"`       // of the certificate that was shown
+	Evidence []Ask           `json:"evidence,omitempty"`   // what to send when there is nothing else to
+	Expires  time.Time       `json:"cert_expires"`         // of the certificate that was shown
 }
 
 // A Range is a run of numbers of a stream.
@@ -38,7 +38,7 @@ type Range struct {
 	To    uint64 `json:"to"`
 }
 
-// A Refusal is the body of every answer that is not 200.
+// A Refusal is the body of every answer that is not 200. To a sensor that knows no Waiting it is one that says why.
 type Refusal struct {
 	Code    Code   `json:"error"`
 	Message string `json:"message"`
@@ -47,7 +47,7 @@ type Refusal struct {
 // A Code says why, for programs.
 type Code string
 
-// The codes. Only Busy passes by itself.
+// The codes. Only Busy passes by itself, and Waiting when a person has decided.
 const (
 	Busy      Code = "busy"      // 429 or 503, with Retry-After
 	Malformed Code = "malformed" // 400: what was sent cannot be read, or is of an unknown version
@@ -59,5 +59,6 @@ const (
 	Unsigned  Code = "bad_signature"
 	Forked    Code = "forked" // 409: the collector knows another envelope with these numbers: Renew the spool
 	BadToken  Code = "bad_token"
+	Waiting   Code = "waiting" // 202, with Retry-After: a person must approve the sensor; ask again with the same key
 	NotFound  Code = "not_found"
 )

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/roje-ot/roje/rules/batch"
@@ -30,10 +31,14 @@ type Options struct {
 	Name      string // what the sensor calls itself, such as its host name
 	Again     bool   // replace an enrolment that is there; the old one is kept beside it
 	Now       func() time.Time
+	// Waiting is told once, where a person at the collector must approve the sensor, by which words that person knows it;
+	// nil tells nobody.
+	Waiting func(words string)
 }
 
 // Enrol enrols a sensor. Whatever can fail on this machine fails before the token is used up; if it fails, nothing is
-// left behind.
+// left behind. Where a person must approve the sensor it asks again and again until that is decided or ctx ends, and
+// keeps the key beside Dir: started anew, with the same token, it goes on with that.
 func Enrol(ctx context.Context, o Options) (*Identity, error) {
 	token, err := join.Parse(o.Token)
 	if err != nil {
@@ -52,12 +57,30 @@ func Enrol(ctx context.Context, o Options) (*Identity, error) {
 	if err == nil && !o.Again {
 		return nil, fmt.Errorf("enrol: %s is enrolled already, as sensor %s of %s", o.Dir, old.Sensor, old.Operator)
 	}
-	draft, err := newDraft(o.Dir)
+	draft, err := openDraft(o.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("enrol: %w", err)
 	}
 	defer draft.discard()
 	root, got, err := o.ask(ctx, token, draft.key)
+	for told := false; ; told = true {
+		var no *refused
+		if !errors.As(err, &no) || no.Code != batch.Waiting {
+			break
+		}
+		if err := draft.keep(o.Dir); err != nil {
+			return nil, fmt.Errorf("enrol: %w", err)
+		}
+		if !told && o.Waiting != nil {
+			o.Waiting(join.Words(draft.key.Public().(ed25519.PublicKey)))
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("enrol at %s: it waits for approval; run it again to go on: %w", o.Collector, context.Cause(ctx))
+		case <-time.After(no.wait):
+		}
+		root, got, err = o.ask(ctx, token, draft.key)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("enrol at %s: %w", o.Collector, err)
 	}
@@ -116,6 +139,20 @@ func check(got *join.Response, root *x509.Certificate, key ed25519.PrivateKey) e
 	return nil
 }
 
+// A refused is a collector's refusal.
+type refused struct {
+	batch.Refusal
+	wait time.Duration // before it makes sense to ask again
+}
+
+func (r *refused) Error() string { return r.Message }
+
+// The least and the most that a sensor waits before it asks again, whatever it is told.
+const (
+	leastWait = time.Second
+	mostWait  = time.Minute
+)
+
 // post sends a request and reads its answer; a refusal is an error with the collector's own words.
 func post(ctx context.Context, cfg *tls.Config, url string, req join.Request) (*join.Response, error) {
 	body, err := json.Marshal(req)
@@ -142,7 +179,8 @@ func post(ctx context.Context, cfg *tls.Config, url string, req join.Request) (*
 		if json.Unmarshal(text, &no) != nil || no.Message == "" {
 			return nil, fmt.Errorf("the collector answered %s", resp.Status)
 		}
-		return nil, errors.New(no.Message)
+		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After")) // none is leastWait
+		return nil, &refused{no, min(max(time.Duration(seconds)*time.Second, leastWait), mostWait)}
 	}
 	got := new(join.Response)
 	if err := json.Unmarshal(text, got); err != nil {
@@ -196,8 +234,30 @@ func (id *Identity) replace(der []byte) error {
 
 // A draft is the folder of an enrolment that is being made.
 type draft struct {
-	dir string
-	key ed25519.PrivateKey
+	dir  string
+	key  ed25519.PrivateKey
+	kept bool // beside the enrolment's folder, for another start
+}
+
+// openDraft goes on with the key that waits beside dir, or begins with a new one.
+func openDraft(dir string) (*draft, error) {
+	key, err := readKey(pending(dir))
+	if errors.Is(err, os.ErrNotExist) {
+		return newDraft(dir)
+	}
+	return &draft{pending(dir), key, true}, err
+}
+
+// keep puts the draft where another start finds it.
+func (d *draft) keep(dir string) error {
+	if d.kept {
+		return nil
+	}
+	if err := os.Rename(d.dir, pending(dir)); err != nil {
+		return err
+	}
+	d.dir, d.kept = pending(dir), true
+	return syncDir(filepath.Dir(d.dir))
 }
 
 // newDraft makes the key in a folder beside dir. Everything that will be written later fits where this fits.
@@ -234,7 +294,12 @@ func newDraft(dir string) (*draft, error) {
 	return d, nil
 }
 
-func (d *draft) discard() { os.RemoveAll(d.dir) }
+// discard removes what is not kept.
+func (d *draft) discard() {
+	if !d.kept {
+		os.RemoveAll(d.dir)
+	}
+}
 
 // finish writes the rest and puts the folder in its place.
 func (d *draft) finish(about About, root *x509.Certificate, cert []byte, dir string, old *Identity) error {

@@ -18,19 +18,20 @@ import (
 func pending(dir string) string { return filepath.Clean(dir) + ".asked" }
 
 // AskOffline makes the file by which a sensor that reaches no collector asks for a certificate, and the fingerprint of
-// its key, to be compared at the collector. Asked again, it asks for the same key; a sensor that is enrolled asks for
+// its key, and the same in words, to be compared at the collector. Asked again, it asks for the same key; a sensor that is enrolled asks for
 // another certificate for its key, unless it should begin anew.
-func AskOffline(o Options) (file []byte, fingerprint string, err error) {
+func AskOffline(o Options) (file []byte, fingerprint, words string, err error) {
 	key, err := askingKey(o)
 	if err != nil {
-		return nil, "", fmt.Errorf("enrol offline: %w", err)
+		return nil, "", "", fmt.Errorf("enrol offline: %w", err)
 	}
 	csr, err := request(key)
 	if err != nil {
-		return nil, "", fmt.Errorf("enrol offline: %w", err)
+		return nil, "", "", fmt.Errorf("enrol offline: %w", err)
 	}
+	public := key.Public().(ed25519.PublicKey)
 	file, err = json.MarshalIndent(join.NewAsk(o.Name, csr), "", "  ")
-	return append(file, '\n'), batch.KeyID(key.Public().(ed25519.PublicKey)), err
+	return append(file, '\n'), batch.KeyID(public), join.Words(public), err
 }
 
 func askingKey(o Options) (ed25519.PrivateKey, error) {
@@ -41,18 +42,12 @@ func askingKey(o Options) (ed25519.PrivateKey, error) {
 	case err != nil && !errors.Is(err, ErrNone):
 		return nil, err
 	}
-	if key, err := readKey(pending(o.Dir)); !errors.Is(err, os.ErrNotExist) {
-		return key, err
-	}
-	d, err := newDraft(o.Dir)
+	d, err := openDraft(o.Dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Rename(d.dir, pending(o.Dir)); err != nil {
-		d.discard()
-		return nil, err
-	}
-	return d.key, syncDir(filepath.Dir(pending(o.Dir)))
+	defer d.discard()
+	return d.key, d.keep(o.Dir)
 }
 
 func readKey(dir string) (ed25519.PrivateKey, error) {
@@ -119,7 +114,7 @@ func installOffline(o Options, file []byte) (*Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &draft{dir: pending(o.Dir), key: key}
+	d := &draft{pending(o.Dir), key, true}
 	about := About{Sensor: b.Sensor, Operator: b.Operator, Name: b.Name, Collector: b.Collector, Enrolled: o.Now().UTC().Truncate(time.Second)}
 	if err := d.finish(about, root, b.Cert, o.Dir, old); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package book
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -102,7 +103,7 @@ func (b Book) AddCert(ctx context.Context, s store.Scope, c store.Cert) error {
 		if err := t.cert(s, &c); err != nil {
 			return err
 		}
-		return t.act(s, c.Issued, c.Sensor, "renew", c.Sensor, "certificate "+c.Serial+" until "+c.Expires.UTC().Format(time.DateOnly))
+		return t.act(s, c.Issued, cmp.Or(c.By, c.Sensor), "renew", c.Sensor, "certificate "+c.Serial+" until "+c.Expires.UTC().Format(time.DateOnly))
 	})
 }
 
