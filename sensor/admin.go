@@ -70,6 +70,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	m.d.rules.collect(out)
 	m.d.collectEvents(out)
+	m.d.collectBaseline(out)
 	out <- prometheus.MustNewConstMetric(build, prometheus.GaugeValue, 1, m.d.version, m.d.cfg.Phase, m.d.passive.level())
 }
 
@@ -126,6 +127,7 @@ func (d *daemon) reportHealth() {
 		}
 	}
 	d.coverHealth(&h)
+	h.Baseline = d.baselineHealth()
 	if sent := d.passive.sent(); sent > 0 {
 		h.Passive = fmt.Sprintf("BROKEN: the watched ports have sent %d frames", sent)
 		d.log.Error("a watched port has sent", "frames", sent)

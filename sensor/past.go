@@ -37,6 +37,7 @@ func (d *daemon) openEvents() (func() error, error) {
 func (d *daemon) decide(e *rules.Event) {
 	d.past.Take(e)
 	d.judge.Judge(e)
+	d.rehearsal.rehearse(e)
 }
 
 // eventHealth says what is kept; nil where nothing is.

@@ -49,6 +49,8 @@ type daemon struct {
 	saving  sync.Mutex   // held while the baseline is written: one at a time and in order; taken before mu
 	control net.Listener // for people on this host; nil where it could not be opened
 
+	rehearsal rehearsal // guarded by mu
+
 	courier *evidence.Courier // nil where nothing is delivered
 	assets  *asset.Registry
 
@@ -92,7 +94,7 @@ func Run(ctx context.Context, cfg Config, version string, log *slog.Logger) (err
 
 // parts are what a daemon opens, in this order; each returns what closes it again, or nil.
 func (d *daemon) parts() []func() (func() error, error) {
-	return []func() (func() error, error){d.openBaseline, d.openAssets, d.openSpool, d.openLedger, d.openEvidence, d.openEvents, d.openRules, d.openCoverage, d.openControl, d.openSources, d.openReload, d.openAdmin, d.serveControl}
+	return []func() (func() error, error){d.openBaseline, d.openRehearsal, d.openAssets, d.openSpool, d.openLedger, d.openEvidence, d.openEvents, d.openRules, d.openCoverage, d.openControl, d.openSources, d.openReload, d.openAdmin, d.serveControl}
 }
 
 func (d *daemon) openBaseline() (func() error, error) {
@@ -246,6 +248,7 @@ func (d *daemon) settle() {
 	d.mu.Unlock()
 	err = errors.Join(err, d.saveBaseline())
 	d.keepRules()
+	d.keepRehearsal()
 	d.takeStock(time.Now())
 	d.box.flush()
 	if err != nil {
@@ -289,6 +292,10 @@ func (d *daemon) tick(ctx context.Context) {
 				d.log.Error("baseline is not saved", "err", err)
 			}
 			d.keepRules()
+			if err := d.prepareRehearsal(); err != nil {
+				d.log.Error("what would be raised is not counted", "err", err)
+			}
+			d.keepRehearsal()
 			d.takeStock(time.Now())
 			d.keepLast(false)
 		case <-health.C:

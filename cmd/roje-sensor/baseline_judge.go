@@ -9,6 +9,7 @@ import (
 
 	"github.com/roje-ot/roje/sensor"
 	"github.com/roje-ot/roje/sensor/baseline"
+	"github.com/roje-ot/roje/sensor/socket"
 )
 
 // propose shows what waits, in groups.
@@ -59,18 +60,34 @@ func approve(put ask) *cobra.Command {
 	return cmd
 }
 
-// shadow judges further captures as if what waits were approved, and says what that would have raised.
+// shadow says what enforcing what waits would raise: asks the sensor that runs what it has counted, or judges further
+// captures as if what waits were approved.
 func shadow(state *string) *cobra.Command {
+	var by decider
 	var which chosen
-	cmd := &cobra.Command{Use: "shadow CAPTURE...", Short: "Say what enforcing would have raised a day, over further captures; nothing is approved", Args: needs(cobra.MinimumNArgs(1)),
+	var begin bool
+	cmd := &cobra.Command{Use: "shadow [CAPTURE...]", Short: "Say what enforcing would have raised a day, as a running sensor has counted, or over further captures; nothing is approved",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			report, err := sensor.Shadow(cmd.Context(), *state, args, which.classes(), os.Stderr)
-			if report != nil {
-				fmt.Fprint(cmd.OutOrStdout(), report)
+			if len(args) > 0 {
+				report, err := sensor.Shadow(cmd.Context(), *state, args, which.classes(), os.Stderr)
+				if report != nil {
+					fmt.Fprint(cmd.OutOrStdout(), report)
+				}
+				return err
+			}
+			who, err := by.name()
+			if err != nil {
+				return err
+			}
+			err = socket.Ask(cmd.Context(), *state, sensor.RehearsalOrders, sensor.RehearsalOrder{Who: who, Begin: begin, Classes: which.classes()}, cmd.OutOrStdout())
+			if errors.Is(err, socket.ErrNone) {
+				return usageError{fmt.Errorf("no sensor runs in %s: name captures that were not learned from", *state)}
 			}
 			return err
 		}}
+	by.flags(cmd)
 	which.flags(cmd)
+	cmd.Flags().BoolVar(&begin, "begin", false, "have the running sensor count anew, as if what the flags choose were approved")
 	return cmd
 }
 

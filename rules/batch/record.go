@@ -90,4 +90,6 @@ type Health struct {
 	Rules      *RuleHealth  `json:"rules,omitempty"`    // what it judges by
 	Coverage   *Cover       `json:"coverage,omitempty"` // what it has made of all that it saw
 	Sent       []Range      `json:"sent,omitempty"`     // over a one-way link: the numbers that were sent so far, by lane of this epoch
+
+	Baseline *BaselineHealth `json:"baseline,omitempty"` // how far its learning has come
 }

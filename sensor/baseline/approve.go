@@ -31,6 +31,13 @@ func (b *Baseline) Approve(who string, at time.Time) Decision {
 
 // Decide approves the classes that were chosen, and makes a version of the result.
 func (b *Baseline) Decide(c Choice) Decision {
+	d := b.decide(c)
+	b.version(c.Who, c.Why, c.At)
+	return d
+}
+
+// decide is Decide without a version.
+func (b *Baseline) decide(c Choice) Decision {
 	d := Decision{Approved: map[string]int{}}
 	chosen := map[string]bool{}
 	parts := map[string]string{} // ranges of points, by key
@@ -51,7 +58,6 @@ func (b *Baseline) Decide(c Choice) Decision {
 	})
 	d.Held = sorted(d.Held)
 	b.grant(chosen, parts, c)
-	b.version(c.Who, c.Why, c.At)
 	return d
 }
 

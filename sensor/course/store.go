@@ -19,6 +19,15 @@ func (m *Memory) Dirty(f func(key, value []byte)) {
 	}
 }
 
+// Rows calls f with every page, as Dirty does.
+func (m *Memory) Rows(f func(key, value []byte)) {
+	for _, t := range m.tracks {
+		for id, p := range t.pages {
+			f(rowKey(t.key, id), p.row())
+		}
+	}
+}
+
 const keyLen = 16 + 4 + 8
 
 func rowKey(k Key, id uint64) []byte {

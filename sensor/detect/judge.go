@@ -51,9 +51,6 @@ type wrong struct {
 	rule     string
 }
 
-// families are the groups of the catalogue.
-var families = map[byte]string{'R': "recon", 'A': "access", 'C': "command", 'D': "device", 'P': "protocol", 'L': "link layer", 'B': "availability", 'V': "process"}
-
 // public is where a capture of the corpus is.
 func (j *judge) public(path string) string { return filepath.Join(j.corpus, "captures", path) }
 
@@ -176,7 +173,7 @@ func (v *verdict) falsehoods() {
 			v.wrong = append(v.wrong, wrong{incident: a.Incident})
 		}
 		if w := &v.wrong[i]; w.rule == "" || a.Severity > w.severity {
-			w.family, w.severity, w.rule = families[a.Rule[0]], a.Severity, a.Rule
+			w.family, w.severity, w.rule = rules.FamilyOf(a.Rule), a.Severity, a.Rule
 		}
 	}
 }
