@@ -2,12 +2,16 @@ package cmd
 
 import (
 	"bytes"
+	"errors"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/roje-ot/roje/sensor"
+	"github.com/roje-ot/roje/sensor/ledger"
 	"github.com/roje-ot/roje/testdata/need"
 )
 
@@ -21,7 +25,7 @@ func TestLedgerVerify(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	sensor := func(args ...string) (string, error) {
+	program := func(args ...string) (string, error) {
 		var stderr bytes.Buffer
 		cmd := exec.CommandContext(t.Context(), at("roje-sensor"), args...)
 		cmd.Stderr = &stderr
@@ -32,12 +36,12 @@ func TestLedgerVerify(t *testing.T) {
 	if err := os.WriteFile(at("sensor.yaml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := sensor("run", "--config", at("sensor.yaml")); err != nil {
+	if out, err := program("run", "--config", at("sensor.yaml")); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	must := func(want string, args ...string) string {
 		t.Helper()
-		out, err := sensor(args...)
+		out, err := program(args...)
 		if err != nil || !strings.Contains(out, want) {
 			t.Fatalf("%v: %v, want %q in\n%s", args, err, want, out)
 		}
@@ -63,7 +67,43 @@ func TestLedgerVerify(t *testing.T) {
 	if err := os.WriteFile(at("changed"), bytes.Replace(text, []byte(`"outcome":"`), []byte(`"outcome":"un`), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := sensor("ledger", "verify", at("changed")); err == nil || !strings.Contains(out, "the chain of records is broken") {
+	if out, err := program("ledger", "verify", at("changed")); err == nil || !strings.Contains(out, "the chain of records is broken") {
 		t.Errorf("a changed export: %v\n%s", err, out)
+	}
+}
+
+// TestLedgerRemembers holds that what a sensor's ledger has learned goes on when the sensor runs again.
+func TestLedgerRemembers(t *testing.T) {
+	dir, root := t.TempDir(), need.Root(t)
+	file := filepath.Join(t.TempDir(), "sensor.yaml")
+	text := "state: " + dir + "\nname: station\nenrolment: " + filepath.Join(dir, "none") + "\nreplay: {files: [" + filepath.Join(root, "testdata", "act-iec104-on-off.pcap") + "]}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := sensor.LoadConfig(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := 0
+	for run := range 2 {
+		if err := sensor.Run(t.Context(), cfg, "test", slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+		store, err := ledger.OpenStore(filepath.Join(dir, ledger.FileName), 0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := store.Recalled()
+		if err := errors.Join(err, store.Close()); err != nil {
+			t.Fatal(err)
+		}
+		actions := 0
+		for _, c := range m.Clients {
+			actions += c.Actions
+		}
+		if run == 0 && actions == 0 || run == 1 && actions != 2*before {
+			t.Errorf("after run %d %d actions are known, after the one before %d", run+1, actions, before)
+		}
+		before = actions
 	}
 }

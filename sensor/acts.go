@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/roje-ot/roje/protocols/catalog"
 	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/sensor/enrol"
 	"github.com/roje-ot/roje/sensor/evidence"
@@ -29,7 +30,27 @@ func (d *daemon) openLedger() (func() error, error) {
 		}
 		d.box.json(batch.KindLedger, batch.Routine, time.Unix(0, d.judgeTime()), r)
 	})
+	learned, err := store.Recalled()
+	switch {
+	case errors.Is(err, ledger.ErrForgotten):
+		d.log.Warn("the ledger learns anew", "err", err)
+	case err != nil:
+		return store.Close, err
+	case learned != nil:
+		d.acts.Recall(learned, catalog.All)
+	}
+	d.actsFile = store
 	return store.Close, nil
+}
+
+// keepActs saves what the ledger has learned.
+func (d *daemon) keepActs() {
+	d.mu.Lock()
+	learned := d.acts.Memory()
+	d.mu.Unlock()
+	if err := d.actsFile.Remember(learned); err != nil {
+		d.log.Error("what the ledger has learned is not saved", "err", err)
+	}
 }
 
 // ownKey is the key that the sensor signs with: that of its enrolment, or without one its own.

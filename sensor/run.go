@@ -39,12 +39,13 @@ type daemon struct {
 	version string
 	began   time.Time
 
-	mu    sync.Mutex // guards base, judge, acts, assets and what is below
-	base  *baseline.Baseline
-	judge *engine.Engine
-	acts  *ledger.Ledger
-	desk  *evidence.Desk // nil where no evidence is kept
-	cover *blindness
+	mu       sync.Mutex // guards base, judge, acts, assets and what is below
+	base     *baseline.Baseline
+	judge    *engine.Engine
+	acts     *ledger.Ledger
+	actsFile *ledger.Store  // where they are kept
+	desk     *evidence.Desk // nil where no evidence is kept
+	cover    *blindness
 
 	saving  sync.Mutex   // held while the baseline is written: one at a time and in order; taken before mu
 	control net.Listener // for people on this host; nil where it could not be opened
@@ -250,6 +251,7 @@ func (d *daemon) settle() {
 	d.keepRules()
 	d.keepRehearsal()
 	d.takeStock(time.Now())
+	d.keepActs()
 	d.box.flush()
 	if err != nil {
 		d.log.Error("not all is saved", "err", err)
@@ -297,6 +299,7 @@ func (d *daemon) tick(ctx context.Context) {
 			}
 			d.keepRehearsal()
 			d.takeStock(time.Now())
+			d.keepActs()
 			d.keepLast(false)
 		case <-health.C:
 			d.reportHealth()

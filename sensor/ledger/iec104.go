@@ -205,6 +205,7 @@ func (l *Ledger) learn(e *rules.Event, w way) {
 	k := commandKey(e)
 	if known, ok := l.takes[k]; known&w == 0 && (ok || len(l.takes) < maxTakes) {
 		l.takes[k] = known | w
+		l.changed = true
 	}
 }
 

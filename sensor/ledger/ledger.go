@@ -67,6 +67,7 @@ type Ledger struct {
 	points  Points                      // what point lists say; may be nil
 	placed  map[listener]struct{}       // stations whose mappings were taken from points
 	watched map[uint32]struct{}         // addresses of indications that points names, of whatever station
+	changed bool                        // since Memory was asked
 	count   int
 	now     int64
 	next    int64 // no open action can expire before
@@ -238,6 +239,7 @@ func (l *Ledger) close(a *action, o Outcome) {
 	}
 	l.count--
 	a.record.Outcome = o
+	l.changed = true
 	l.maps.executed(a)
 	l.emit(a.finish())
 	l.tell(a)

@@ -1,8 +1,11 @@
 package ledger
 
 import (
-	"hash/maphash"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
 	"math/bits"
+	"math/rand/v2"
 	"net/netip"
 
 	"github.com/roje-ot/roje/rules"
@@ -24,12 +27,12 @@ type master struct {
 
 // masters are those of all clients.
 type masters struct {
-	seed maphash.Seed
+	seed uint64 // of the targets, which nobody who sends can then choose
 	of   map[netip.Addr]*master
 }
 
 func newMasters() masters {
-	return masters{maphash.MakeSeed(), map[netip.Addr]*master{}}
+	return masters{rand.Uint64(), map[netip.Addr]*master{}}
 }
 
 // count adds a, which is over, and fills in what is then known of its client.
@@ -51,7 +54,7 @@ func (ms *masters) count(a *action, act *rules.Act) {
 		m.notDone |= 1
 	}
 	if a.record.Point != nil {
-		target := maphash.Comparable(ms.seed, a.place(a.record.Point.Kind, a.record.Point.Addr))
+		target := ms.target(a.place(a.record.Point.Kind, a.record.Point.Addr))
 		if _, known := m.targets[target]; !known && len(m.targets) < maxTargets {
 			m.targets[target] = struct{}{}
 			m.fresh |= 1
@@ -69,4 +72,10 @@ func (a *action) denied() bool {
 		return a.record.Status != ""
 	}
 	return false
+}
+
+// target is a number of a point that differs for other points but by chance, and is the same after a restart.
+func (ms *masters) target(k pointKey) uint64 {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %s %s %d %d %s %d", ms.seed, k.proto.Name, k.server, k.port, k.station, k.kind, k.addr))
+	return binary.BigEndian.Uint64(sum[:])
 }

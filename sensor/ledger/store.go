@@ -48,6 +48,9 @@ type Store struct {
 	texts  chan []byte
 	ended  sync.WaitGroup
 	failed error // of the last commit; read after Close
+
+	memory  sync.Mutex // guards unsaved
+	unsaved *Memory
 }
 
 // OpenStore opens the store at path, a new one if there is none. A budget of 0 is Budget. The head of the chain is sealed
@@ -112,6 +115,17 @@ func (s *Store) commit(texts [][]byte) error { return s.put(texts, false) }
 
 // put appends texts and seals the head, where the day or the end asks for that, in one transaction.
 func (s *Store) put(texts [][]byte, closing bool) error {
+	return s.update(func(tx *bolt.Tx, records, meta *bolt.Bucket) error {
+		records.FillPercent = 0.95 // numbers only grow
+		if err := s.append(records, meta, texts); err != nil {
+			return err
+		}
+		return s.seal(tx, closing)
+	})
+}
+
+// update opens the store for writing, for one transaction.
+func (s *Store) update(do func(tx *bolt.Tx, records, meta *bolt.Bucket) error) error {
 	db, err := bolt.Open(s.path, 0o600, &bolt.Options{Timeout: lockWait})
 	if err != nil {
 		return fmt.Errorf("ledger %s: %w", s.path, err)
@@ -125,11 +139,7 @@ func (s *Store) put(texts [][]byte, closing bool) error {
 		if err != nil {
 			return err
 		}
-		records.FillPercent = 0.95 // numbers only grow
-		if err := s.append(records, meta, texts); err != nil {
-			return err
-		}
-		return s.seal(tx, closing)
+		return do(tx, records, meta)
 	})
 	if err != nil {
 		err = fmt.Errorf("ledger %s: %w", s.path, err)
