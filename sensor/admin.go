@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/roje-ot/roje/rules/batch"
+	"github.com/roje-ot/roje/sensor/ship"
 )
 
 // metrics is what /metrics and the health record tell. Values are read when they are asked for.
@@ -116,6 +117,10 @@ func (d *daemon) reportHealth() {
 	h.Rules, h.Events = d.rules.health(), d.eventHealth()
 	if d.sent != nil {
 		h.Sent = d.sent()
+	}
+	if client, ok := d.shipper.(*ship.Client); ok && client.LastAck.Load() != 0 {
+		ms := time.Duration(client.Offset.Load()).Milliseconds()
+		h.ClockMS = &ms
 	}
 	for _, r := range d.readers {
 		h.Interfaces = append(h.Interfaces, r.name)

@@ -3,6 +3,7 @@ package sensor
 import (
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/roje-ot/roje/protocols/catalog"
 	"github.com/roje-ot/roje/rules/lang"
@@ -117,4 +118,39 @@ func usedName(m *site.Manifest) string {
 		return m.Name
 	}
 	return m.Kind.String() + "/" + m.Name
+}
+
+// CheckPolicy returns what is wrong with what a policy says about the built-in rules and those of with: a folder, a pack,
+// or nothing. Its signature is not looked at.
+func CheckPolicy(with string, packed []byte) error {
+	b, err := LoadRulebook(RuleFiles{Rules: with}, time.Time{})
+	if err != nil {
+		return err
+	}
+	p, err := RuleFiles{}.open(packed, site.Policy)
+	if err == nil {
+		_, err = b.addPolicy(p)
+	}
+	return err
+}
+
+// VerifyPack returns what a file is, a pack of rules or a policy, if the owner of the key signed it and it is good. With is
+// as in CheckPolicy.
+func VerifyPack(path, key, with string) (*site.Manifest, error) {
+	packed, err := readPack(path, false)
+	if err != nil {
+		return nil, err
+	}
+	p, err := site.Open(packed)
+	if err != nil || p.Kind == site.Rules {
+		b, err := LoadRulebook(RuleFiles{Rules: path, Key: key}, time.Now())
+		if err != nil {
+			return nil, err
+		}
+		return b.Pack, nil
+	}
+	if err := (RuleFiles{Key: key}).trusts(p); err != nil {
+		return nil, err
+	}
+	return &p.Manifest, CheckPolicy(with, packed)
 }

@@ -68,6 +68,10 @@ func TestRulesCommands(t *testing.T) {
 	}
 	packs := t.TempDir()
 	one, two, place := filepath.Join(packs, "1.rojepack"), filepath.Join(packs, "2.rojepack"), filepath.Join(packs, "in-use.rojepack")
+	centre, policy := t.TempDir(), filepath.Join(packs, "word.rojepack")
+	if err := os.WriteFile(filepath.Join(centre, "site.yaml"), []byte("severity: [{rule: X01-mine, severity: low, reason: r, author: a}]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	word := write(t, "site.yaml", "disable: [{rule: X01-mine, reason: r, author: a}]\nexceptions: [{rule: D01-dnp3-restart, where: station == 1, until: 2020-01-01, reason: moved, author: j.doe}]\n")
 	config := write(t, "sensor.yaml", "interfaces: [eth0]\nstate: "+state+"\nrules: "+place+"\nrules_key: "+public+"\nrules_site: "+word+"\n")
 	wrong := write(t, "wrong.yaml", "interfaces: [eth0]\nrules_site: "+write(t, "s.yaml", "disable: [{rule: D01, reason: r, author: a}]")+"\n")
@@ -94,6 +98,14 @@ func TestRulesCommands(t *testing.T) {
 		{"rules check --config " + config, 0, "1 are off, 0 have another severity, 0 exceptions apply; pack grid 2\n"},
 		{"check --config " + config, 0, "is good"},
 		{"check --config " + wrong, 1, `unknown rule "D01"; did you mean "D01-dnp3-restart"?`},
+		{"rules pack sign --key " + private + " --name word --version 1 --policy --out " + policy + " " + centre, 1, "names its operator"},
+		{"rules pack sign --key " + private + " --name word --version 1 --policy --operator north --out " + policy + " " + dir, 1, "no place in a policy"},
+		{"rules pack sign --key " + private + " --name word --version 1 --policy --operator north --out " + policy + " " + centre, 1, `unknown rule "X01-mine"`},
+		{"rules pack sign --key " + private + " --name word --version 1 --policy --operator north --expires soon --out " + policy + " " + centre, 2, "write a day"},
+		{"rules pack sign --key " + private + " --name word --version 1 --policy --operator north --sensor b --sensor a --expires 2099-12-31 --with " + two + " --out " + policy + " " + centre, 0, "policy word 1, "},
+		{"rules pack verify --key " + public + " --with " + two + " " + policy, 0, "for sensors of north, for a, b, taken before 2100-01-01"},
+		{"rules pack verify --key " + public + " " + policy, 1, `unknown rule "X01-mine"`},
+		{"rules pack install --config " + config + " " + policy, 1, "for somebody else: sensors of operator north"},
 		{"rules check --config " + config + " --rules x", 2, "--config says it all"},
 		{"rules check --rules " + one, 0, "whose signature is not checked"},
 		{"rules check --rules " + dir + " --key " + public, 1, "asks for a signed pack"},

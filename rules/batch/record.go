@@ -75,21 +75,22 @@ type Health struct {
 	At         time.Time    `json:"at"` // the sensor's wall clock
 	Version    string       `json:"version"`
 	UptimeS    int64        `json:"uptime_s"`
-	Phase      string       `json:"phase"`              // of the baseline: off, learn, enforce
-	Interfaces []string     `json:"interfaces"`         // what it listens to
-	Packets    uint64       `json:"packets"`            // seen since it started
-	Dropped    uint64       `json:"dropped"`            // lost by the kernel since it started
-	Messages   uint64       `json:"messages"`           // decoded since it started
-	Alerts     uint64       `json:"alerts"`             // raised since it started
-	Lost       uint64       `json:"lost"`               // records dropped from the spool, ever
-	SpoolBytes int64        `json:"spool_bytes"`        // waiting to be delivered
-	Spooled    uint64       `json:"spooled"`            // records waiting to be delivered
-	Passive    string       `json:"passive"`            // level of passivity, in words
-	Ports      []Port       `json:"ports,omitempty"`    // each watched interface
-	Events     *EventHealth `json:"events,omitempty"`   // what it keeps to try changed rules on
-	Rules      *RuleHealth  `json:"rules,omitempty"`    // what it judges by
-	Coverage   *Cover       `json:"coverage,omitempty"` // what it has made of all that it saw
-	Sent       []Range      `json:"sent,omitempty"`     // over a one-way link: the numbers that were sent so far, by lane of this epoch
+	Phase      string       `json:"phase"`                     // of the baseline: off, learn, enforce
+	Interfaces []string     `json:"interfaces"`                // what it listens to
+	Packets    uint64       `json:"packets"`                   // seen since it started
+	Dropped    uint64       `json:"dropped"`                   // lost by the kernel since it started
+	Messages   uint64       `json:"messages"`                  // decoded since it started
+	Alerts     uint64       `json:"alerts"`                    // raised since it started
+	Lost       uint64       `json:"lost"`                      // records dropped from the spool, ever
+	SpoolBytes int64        `json:"spool_bytes"`               // waiting to be delivered
+	Spooled    uint64       `json:"spooled"`                   // records waiting to be delivered
+	Passive    string       `json:"passive"`                   // level of passivity, in words
+	Ports      []Port       `json:"ports,omitempty"`           // each watched interface
+	Events     *EventHealth `json:"events,omitempty"`          // what it keeps to try changed rules on
+	Rules      *RuleHealth  `json:"rules,omitempty"`           // what it judges by
+	Coverage   *Cover       `json:"coverage,omitempty"`        // what it has made of all that it saw
+	ClockMS    *int64       `json:"clock_offset_ms,omitempty"` // by how much the collector's clock is ahead, as measured last
+	Sent       []Range      `json:"sent,omitempty"`            // over a one-way link: the numbers that were sent so far, by lane of this epoch
 
 	Baseline *BaselineHealth `json:"baseline,omitempty"` // how far its learning has come
 }
