@@ -127,6 +127,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { metrics.Follow(ctx, changes); return nil })
 	group.Go(func() error { prune(ctx, db, scope, cfg.Keep, now, log); return nil })
+	group.Go(func() error { return correlate(ctx, db, scope, now, log) })
 	group.Go(func() error { return serve(web, front) })
 	group.Go(func() error { return serve(sensors, gate) })
 	group.Go(func() error {

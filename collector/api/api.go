@@ -41,7 +41,7 @@ type media string
 
 // calls are all of them but the document itself.
 func calls() []call {
-	return []call{
+	return append(fleetCalls(), []call{
 		{"/api/v1/alerts", "listAlerts", "Alerts, newest first by arrival, a page at a time.", listParams, alertPage{}, (*Server).alerts},
 		{"/api/v1/alerts/{id}", "getAlert", "One alert.", nil, store.Alert{}, (*Server).alert},
 		{"/api/v1/alerts/{id}/evidence", "getEvidence", "Where the frames of an alert are.", nil, store.EvidenceFile{}, (*Server).evidence},
@@ -49,7 +49,7 @@ func calls() []call {
 		{"/api/v1/coverage", "listCoverage", "What sensors have stated about their days, newest first, a page at a time.", statementParams, statedList{}, (*Server).statements},
 		{"/api/v1/coverage/{id}", "getCoverage", "One statement, as its sensor signed it.", nil, proof.Statement{}, (*Server).statement},
 		{"/api/v1/sensors", "listSensors", "Every sensor with its health.", nil, sensorList{}, (*Server).sensors},
-	}
+	}...)
 }
 
 // Routes lists the addresses of the server.

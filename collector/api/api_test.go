@@ -59,6 +59,7 @@ func TestDocument(t *testing.T) {
 	spool.Enrol(t, db, scope, now, "site")
 	spool.Report(t, db, scope, now, batch.Health{At: now, Phase: "learn", Packets: 7})
 	capture := bring(t, db, scope, &spool, now)
+	fillFleet(t, db, scope, now)
 	_, document := get(t, address+"/api/v1/openapi.json")
 	doc := document.(map[string]any)
 	paths := doc["paths"].(map[string]any)
@@ -91,8 +92,10 @@ func TestDocument(t *testing.T) {
 			t.Fatalf("%s: %v", path, err)
 		}
 		id := "a-104"
-		if strings.Contains(path, "coverage") {
-			id = "s1.20260302T000000Z"
+		for part, of := range map[string]string{"coverage": "s1.20260302T000000Z", "campaigns": "campaign-1", "cases": "case-1"} {
+			if strings.Contains(path, part) {
+				id = of
+			}
 		}
 		status, body := get(t, address+strings.ReplaceAll(path, "{id}", id))
 		if status != http.StatusOK {
@@ -101,7 +104,7 @@ func TestDocument(t *testing.T) {
 		if err := schema.Validate(body); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
-		if err := schema.Validate(map[string]any{"alerts": "none", "sensors": 1, "statements": 1}); err == nil {
+		if err := schema.Validate(map[string]any{"alerts": "none", "sensors": 1, "statements": 1, "members": 1, "packs": 1, "campaigns": 1, "cases": 1}); err == nil {
 			t.Errorf("%s: its schema takes anything", path)
 		}
 	}

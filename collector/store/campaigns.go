@@ -50,3 +50,7 @@ type Campaigns interface {
 	// GetCampaign returns a campaign with its sites. One that was found to be part of another is that other one.
 	GetCampaign(ctx context.Context, s Scope, id string) (Campaign, error)
 }
+
+// Usual is what is one campaign unless somebody says otherwise. Within an hour, so that somebody who goes from site to
+// site is one; three sites, as two have a line in common every day.
+var Usual = Correlation{Within: time.Hour, Sites: 3, Least: rules.Medium}
