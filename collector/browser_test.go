@@ -88,6 +88,7 @@ func TestBrowser(t *testing.T) {
 	quiet.Enrol(t, f.db, f.scope, time.Now(), "Telecom site 14")
 	spool.Report(t, f.db, f.scope, time.Now(), batch.Health{
 		At: time.Now(), Version: "1.0.0", Phase: "enforce", Interfaces: []string{"eth1"}, Packets: 123456, Dropped: 3, SpoolBytes: 4711, Passive: "sealed",
+		Day: &batch.DayHealth{Incidents: 12, Budget: 10, Gathered: 8, Noisy: []batch.NoisyRule{{Rule: "R03-station-sweep", Incidents: 9}}},
 	})
 	spool.Deliver(t, f.db, f.scope, time.Now(), alerts[1:]...)
 
@@ -150,7 +151,7 @@ func TestBrowser(t *testing.T) {
 		}
 	}
 	do("sensors", chromedp.Navigate(url+"/sensors"), chromedp.WaitVisible(css("h1")))
-	for _, want := range []string{"Substation North", "123456", "4.6 KiB", "● well", "Telecom site 14", "not heard yet"} {
+	for _, want := range []string{"Substation North", "123456", "4.6 KiB", "● well", "Telecom site 14", "not heard yet", "incidents today: 12 of 10", "gathered in one: 8", "R03-station-sweep 9"} {
 		if got := text("table.sensors"); !strings.Contains(got, want) {
 			t.Errorf("the sensors' page has no %q: %q", want, got)
 		}

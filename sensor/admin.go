@@ -71,6 +71,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	}
 	m.d.rules.collect(out)
 	m.d.collectEvents(out)
+	m.d.collectIncidents(out)
 	m.d.collectBaseline(out)
 	out <- prometheus.MustNewConstMetric(build, prometheus.GaugeValue, 1, m.d.version, m.d.cfg.Phase, m.d.passive.level())
 }
@@ -114,7 +115,7 @@ func (d *daemon) reportHealth() {
 		At: time.Now().UTC(), Version: d.version, UptimeS: int64(time.Since(d.began).Seconds()), Phase: d.cfg.Phase,
 		Alerts: d.box.raised.Load(), Lost: stats.Lost, SpoolBytes: stats.Bytes, Spooled: stats.Records(), Passive: d.passive.level(),
 	}
-	h.Rules, h.Events = d.rules.health(), d.eventHealth()
+	h.Rules, h.Events, h.Day = d.rules.health(), d.eventHealth(), d.dayHealth()
 	if d.sent != nil {
 		h.Sent = d.sent()
 	}

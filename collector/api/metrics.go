@@ -106,6 +106,12 @@ var figures = []figure{
 	sensorFigure("missing_runs", "Runs of numbers that never arrived.", prometheus.GaugeValue, func(s *store.Sensor, _ *batch.Health) float64 { return float64(s.Gaps) }),
 	sensorFigure("packets_total", "Packets the sensor saw since it started.", prometheus.CounterValue, func(_ *store.Sensor, h *batch.Health) float64 { return float64(h.Packets) }),
 	sensorFigure("dropped_packets_total", "Packets the sensor's kernel lost since it started.", prometheus.CounterValue, func(_ *store.Sensor, h *batch.Health) float64 { return float64(h.Dropped) }),
+	sensorFigure("incidents_today", "Incidents that have begun today at the sensor, UTC.", prometheus.GaugeValue, func(_ *store.Sensor, h *batch.Health) float64 {
+		if h.Day == nil {
+			return 0
+		}
+		return float64(h.Day.Incidents)
+	}),
 	sensorFigure("spool_bytes", "Bytes waiting at the sensor for delivery.", prometheus.GaugeValue, func(_ *store.Sensor, h *batch.Health) float64 { return float64(h.SpoolBytes) }),
 }
 

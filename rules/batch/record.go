@@ -88,6 +88,7 @@ type Health struct {
 	Ports      []Port       `json:"ports,omitempty"`           // each watched interface
 	Events     *EventHealth `json:"events,omitempty"`          // what it keeps to try changed rules on
 	Rules      *RuleHealth  `json:"rules,omitempty"`           // what it judges by
+	Day        *DayHealth   `json:"day,omitempty"`             // how many incidents begin
 	Coverage   *Cover       `json:"coverage,omitempty"`        // what it has made of all that it saw
 	ClockMS    *int64       `json:"clock_offset_ms,omitempty"` // by how much the collector's clock is ahead, as measured last
 	Sent       []Range      `json:"sent,omitempty"`            // over a one-way link: the numbers that were sent so far, by lane of this epoch

@@ -25,3 +25,20 @@ type EventHealth struct {
 	Bytes    int64   `json:"bytes"`     // on disk
 	DaysBack float64 `json:"days_back"` // how old the oldest is
 }
+
+// DayHealth is how many incidents have begun on the day that it is, beside the budget.
+type DayHealth struct {
+	Begin     time.Time   `json:"begin"` // midnight, UTC, in packet time
+	Incidents int         `json:"incidents"`
+	Budget    int         `json:"budget"`             // once as many have begun, those of low severity and less are gathered into one
+	Before    *int        `json:"before,omitempty"`   // incidents of the day before, where any began
+	Gathered  int         `json:"gathered,omitempty"` // alerts that are in that one
+	Digest    string      `json:"digest,omitempty"`   // and its name
+	Noisy     []NoisyRule `json:"noisy,omitempty"`    // those with which most incidents began, at most three
+}
+
+// A NoisyRule is a rule and how many incidents began with it.
+type NoisyRule struct {
+	Rule      string `json:"rule"`
+	Incidents int    `json:"incidents"`
+}

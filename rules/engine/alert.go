@@ -28,7 +28,7 @@ func (g *Engine) alert(r *running, f *finding) *rules.Alert {
 		describe(a, m)
 		rules.NamePoints(a.Points, env.Labels, e.Flow.Server, m, m.Points)
 	}
-	a.Incident = g.cases.assign(a.ID, a.Severity, e.At, e.Flow.Client.Addr(), e.Flow.Server.Addr())
+	a.Incident = g.cases.assign(a, e.At, e.Flow.Client.Addr(), e.Flow.Server.Addr())
 	return a
 }
 

@@ -81,11 +81,11 @@ func (b *budget) storm(severity rules.Severity, at int64, hosts []netip.Addr) *b
 	return nil
 }
 
-// name returns the incident of the storm of b, a new one made of id where none goes on.
-func (b *bucket) name(id string, at int64) caseCell {
-	if !b.open || !b.storm.goesOn(at) {
+// name returns the incident of the storm of b, and whether it begins: a new one made of id where none goes on.
+func (b *bucket) name(id string, at int64) (of caseCell, begins bool) {
+	if begins = !b.open || !b.storm.goesOn(at); begins {
 		b.storm, b.open = caseCell{incident: "s" + id, opened: at}, true
 	}
 	b.storm.last = max(b.storm.last, at)
-	return b.storm
+	return b.storm, begins
 }

@@ -29,7 +29,7 @@ func TestBudget(t *testing.T) {
 	} {
 		c, incidents := newCases(), map[string]bool{}
 		for i := range test.n {
-			incidents[c.assign(fmt.Sprint(i), test.severity, 1e15+int64(i)*test.every, test.hosts(i)...)] = true
+			incidents[c.assign(&rules.Alert{ID: fmt.Sprint(i), Severity: test.severity}, 1e15+int64(i)*test.every, test.hosts(i)...)] = true
 		}
 		if len(incidents) != test.want {
 			t.Errorf("%s: %d incidents, want %d", test.name, len(incidents), test.want)
@@ -47,9 +47,9 @@ func TestBudget(t *testing.T) {
 		t.Errorf("one host: %d incidents in an hour, want %d", n, hostBudget)
 	}
 	for i := range 100 {
-		c.assign(fmt.Sprint("low", i), rules.Low, 1e15+int64(i)*second, host(i))
+		c.assign(&rules.Alert{ID: fmt.Sprint("low", i), Severity: rules.Low}, 1e15+int64(i)*second, host(i))
 	}
-	if got := c.assign("x", rules.Critical, 1e15+101*second, host(200)); got != "ix" {
+	if got := c.assign(&rules.Alert{ID: "x", Severity: rules.Critical}, 1e15+101*second, host(200)); got != "ix" {
 		t.Errorf("a critical incident among many small ones is %s, want one of its own", got)
 	}
 }

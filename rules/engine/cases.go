@@ -18,6 +18,7 @@ type cases struct {
 	table []caseCell
 	lru   list
 	*budget
+	meter meter
 }
 
 type caseCell struct {
@@ -28,7 +29,7 @@ type caseCell struct {
 }
 
 func newCases() *cases {
-	return &cases{index: map[netip.Addr]int32{}, lru: newList(), budget: newBudget()}
+	return &cases{index: map[netip.Addr]int32{}, lru: newList(), budget: newBudget(), meter: newMeter()}
 }
 
 // goesOn tells whether an alert at packet time at belongs to the incident.
@@ -36,10 +37,10 @@ func (e *caseCell) goesOn(at int64) bool {
 	return at-e.last <= caseGap && e.opened-at <= caseGap && at-e.opened <= caseLong
 }
 
-// assign returns the incident of an alert with this id between these hosts: the older of those that are open for them,
-// that of a storm, or a new one.
-func (c *cases) assign(id string, severity rules.Severity, at int64, hosts ...netip.Addr) string {
-	found, joined := caseCell{incident: "i" + id, opened: at}, false
+// assign returns the incident of an alert between these hosts: the older of those that are open for them, the digest of
+// the day, that of a storm, or a new one.
+func (c *cases) assign(a *rules.Alert, at int64, hosts ...netip.Addr) string {
+	found, joined := caseCell{incident: "i" + a.ID, opened: at}, false
 	for _, h := range hosts {
 		i, ok := c.index[h]
 		if !ok {
@@ -50,8 +51,15 @@ func (c *cases) assign(id string, severity rules.Severity, at int64, hosts ...ne
 		}
 	}
 	if !joined {
-		if of := c.storm(severity, at, hosts); of != nil {
-			found = of.name(id, at)
+		if c.meter.gathers(a, at, hosts) {
+			return c.meter.digest // and the hosts stay free for an incident of their own
+		}
+		begins := true
+		if of := c.storm(a.Severity, at, hosts); of != nil {
+			found, begins = of.name(a.ID, at)
+		}
+		if begins {
+			c.meter.begin(a, hosts)
 		}
 	}
 	for _, h := range hosts {

@@ -8,7 +8,7 @@ import (
 
 // Place puts an alert that no rule has made into the incident of these hosts, at the time of its last event.
 func (g *Engine) Place(a *rules.Alert, hosts ...netip.Addr) {
-	a.Incident = g.cases.assign(a.ID, a.Severity, a.Last.UnixNano(), hosts...)
+	a.Incident = g.cases.assign(a, a.Last.UnixNano(), hosts...)
 }
 
 // Silent says whether a rule of silence has said, and not yet taken back, that a server is silent, to all or to this

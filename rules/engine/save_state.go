@@ -205,6 +205,18 @@ func (c *codec) cases(e *cases) {
 	})
 	c.bucket(&e.sensor)
 	c.bucket(&e.grave)
+	c.meter(&e.meter)
+}
+
+func (c *codec) meter(m *meter) {
+	number(c, &m.number)
+	number(c, &m.incidents)
+	number(c, &m.gathered)
+	c.text(&m.digest)
+	table(c, &m.hosts, maxBuckets, func(a *netip.Addr, n *int) { c.addr(a); number(c, n) })
+	table(c, &m.rules, maxMetered, func(rule *string, n *int) { c.text(rule); number(c, n) })
+	number(c, &m.before)
+	c.bool(&m.known)
 }
 
 func (c *codec) incident(x *caseCell) {

@@ -115,6 +115,8 @@ func TestSave(t *testing.T) {
 	equal(t, "flaps", back.fold.flaps, r.fold.flaps)
 	equal(t, "fans", fansByKey(back.fan), fansByKey(r.fan))
 	equal(t, "causes", back.causes, r.causes)
+	back.cases.meter.all = r.cases.meter.all // counted since a start
+	equal(t, "meter", back.cases.meter, r.cases.meter)
 	equal(t, "buckets", back.cases.hosts, r.cases.hosts)
 	equal(t, "bucket", []bucket{back.cases.sensor, back.cases.grave}, []bucket{r.cases.sensor, r.cases.grave})
 
@@ -130,6 +132,7 @@ func TestSave(t *testing.T) {
 		reflect.TypeFor[caseCell]():  "host incident opened last",
 		reflect.TypeFor[bucket]():    "left at storm open",
 		reflect.TypeFor[budget]():    "hosts sensor grave",
+		reflect.TypeFor[meter]():     "number incidents gathered digest hosts rules before known all",
 		reflect.TypeFor[cause]():     "key words client",
 	} {
 		var names []string
