@@ -8,11 +8,13 @@ import (
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/roje-ot/roje/collector/account"
+	"github.com/roje-ot/roje/collector/account/openid"
 	"github.com/roje-ot/roje/collector/api"
 	"github.com/roje-ot/roje/collector/audit"
 	"github.com/roje-ot/roje/collector/console"
@@ -103,6 +105,12 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 		return err
 	}
 
+	var provider *openid.Provider
+	if cfg.SignIn.OIDC.On() {
+		if provider, err = openid.New(cfg.SignIn.OIDC, cfg.Operator, strings.TrimSuffix(info.Console, "/")+openid.Callback, now); err != nil {
+			return err
+		}
+	}
 	changes, cancel := db.Subscribe(scope)
 	defer cancel()
 	intake := ingest.New(ingest.Config{Store: db, CA: ca, Now: now, Log: log, Approve: cfg.Enrolment.Approve})
@@ -110,7 +118,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 	metrics.Intake(intake)
 	stopping := make(chan struct{})
 	refused := &audit.Refused{Log: record, Operator: cfg.Operator, Now: now, Logger: log}
-	rooms := frontend{db: audit.Signing{Store: db, Log: record, Logger: log}, scope: scope, shelf: shelf, record: record, metrics: metrics, log: log, now: now, secure: secure != nil, done: stopping, signIn: cfg.SignIn}
+	rooms := frontend{db: audit.Signing{Store: db, Log: record, Logger: log}, scope: scope, shelf: shelf, record: record, metrics: metrics, log: log, now: now, secure: secure != nil, done: stopping, signIn: cfg.SignIn, provider: provider}
 	web := &http.Server{
 		Handler: refused.Console(rooms.handler()), TLSConfig: secure, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -160,16 +168,17 @@ func keep(ctx context.Context, keeper *audit.Keeper) (stop func()) {
 
 // frontend is what the console's listener serves.
 type frontend struct {
-	db      store.Store
-	scope   store.Scope
-	shelf   *share.Shelf
-	record  *audit.Log
-	metrics *api.Metrics
-	log     *slog.Logger
-	now     func() time.Time
-	secure  bool
-	done    <-chan struct{}
-	signIn  account.Config
+	db       store.Store
+	scope    store.Scope
+	shelf    *share.Shelf
+	record   *audit.Log
+	metrics  *api.Metrics
+	log      *slog.Logger
+	now      func() time.Time
+	secure   bool
+	done     <-chan struct{}
+	signIn   SignIn
+	provider *openid.Provider // nil where there is none
 }
 
 func (f *frontend) handler() http.Handler {
@@ -189,7 +198,7 @@ func (f *frontend) guard() *account.Guard {
 
 // routes is every address of the listener.
 func (f *frontend) routes(guard *account.Guard) []account.Route {
-	pages := &console.Server{Store: f.db, Scope: f.scope, Guard: guard, Logger: f.log, Now: f.now, Done: f.done}
+	pages := &console.Server{Store: f.db, Scope: f.scope, Guard: guard, Logger: f.log, Now: f.now, Done: f.done, Provider: f.provider}
 	calls := &api.Server{Store: f.db, Scope: f.scope, Logger: f.log, Metrics: f.metrics.Handler()}
 	feed := &share.Server{
 		Log: f.shelf, Operator: f.scope.Operator(), Logger: f.log, Title: "Roje",

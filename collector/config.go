@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/roje-ot/roje/collector/account"
+	"github.com/roje-ot/roje/collector/account/openid"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/collector/store/postgres"
 	"github.com/roje-ot/roje/rules/batch"
@@ -35,7 +36,7 @@ type Config struct {
 	// Enrolment is how sensors join.
 	Enrolment Enrolment `yaml:"enrolment"`
 	// SignIn is how people sign in.
-	SignIn account.Config `yaml:"sign_in"`
+	SignIn SignIn `yaml:"sign_in"`
 }
 
 // Enrolment is how sensors join.
@@ -43,6 +44,27 @@ type Enrolment struct {
 	// Approve has a person approve every sensor that comes with a token, comparing its fingerprint words. A token may ask
 	// for it where this does not.
 	Approve bool `yaml:"approve"`
+}
+
+// SignIn is how people sign in. The zero value is by password, with a second factor for who wants one.
+type SignIn struct {
+	// SecondFactor are the roles that need a second factor: who has none sets it up at the next sign-in.
+	SecondFactor []store.Role `yaml:"second_factor"`
+	// OIDC is an identity provider where people may sign in too.
+	OIDC openid.Config `yaml:"oidc"`
+}
+
+func (s *SignIn) check() error {
+	var errs []error
+	for _, role := range s.SecondFactor {
+		if err := account.CheckRole(role); err != nil {
+			errs = append(errs, fmt.Errorf("sign_in: second_factor: %w", err))
+		}
+	}
+	if err := s.OIDC.Check(); err != nil {
+		errs = append(errs, fmt.Errorf("sign_in: oidc: %w", err))
+	}
+	return errors.Join(errs...)
 }
 
 // Keep is for how long things are kept, such as 8760h; zero is for ever.
@@ -97,7 +119,7 @@ func ReadConfig(path string) (Config, error) {
 	if err := strict.Decode(text, &c); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
-	for _, file := range []*string{&c.Data, &c.Console.Cert, &c.Console.Key} {
+	for _, file := range append([]*string{&c.Data, &c.Console.Cert, &c.Console.Key}, c.SignIn.OIDC.Files()...) {
 		if *file != "" && !filepath.IsAbs(*file) {
 			*file = filepath.Join(filepath.Dir(path), *file)
 		}
@@ -146,8 +168,8 @@ func (c *Config) complete() error {
 	if c.Ingest.Cert != "" || c.Ingest.Key != "" {
 		wrong("ingest: its certificate is always of the collector's own CA, which sensors pin; remove cert and key")
 	}
-	if err := c.SignIn.Check(); err != nil {
-		errs = append(errs, fmt.Errorf("sign_in: %w", err))
+	if err := c.SignIn.check(); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

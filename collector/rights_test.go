@@ -144,7 +144,7 @@ func TestTable(t *testing.T) {
 			t.Errorf("%s changes something, and a viewer may", r.Pattern)
 		}
 	}
-	want := map[string]bool{"GET /signin": true, "POST /signin": true, "GET /signin/step": true, "POST /signin/step": true, "GET /static/": true, "GET /api/v1/openapi.json": true, "GET /healthz": true, "GET /readyz": true, "GET /audit/checkpoint": true, "GET /audit/keys": true}
+	want := map[string]bool{"GET /signin": true, "POST /signin": true, "GET /signin/step": true, "POST /signin/step": true, "GET /signin/oidc": true, "GET /signin/oidc/callback": true, "GET /static/": true, "GET /api/v1/openapi.json": true, "GET /healthz": true, "GET /readyz": true, "GET /audit/checkpoint": true, "GET /audit/keys": true}
 	for pattern := range open {
 		if !want[pattern] {
 			t.Errorf("%s is open to everybody", pattern)

@@ -83,6 +83,9 @@ func setPassword(cmd *cobra.Command, db store.Store, scope store.Scope, name, pa
 	if err != nil {
 		return fmt.Errorf("user %s: %w", name, err)
 	}
+	if err := account.PasswordSet(&u); err != nil {
+		return fmt.Errorf("user %s: %w", name, err)
+	}
 	u.Hash, u.MustChange = account.Hash(password), false
 	return db.PutUser(cmd.Context(), scope, u, who, time.Now())
 }
@@ -108,6 +111,9 @@ func userPassword(data *string) *cobra.Command {
 		}
 		u, err := db.GetUser(cmd.Context(), scope, args[0])
 		if err != nil {
+			return fmt.Errorf("user %s: %w", args[0], err)
+		}
+		if err := account.PasswordSet(&u); err != nil {
 			return fmt.Errorf("user %s: %w", args[0], err)
 		}
 		password := account.Reset(&u)

@@ -66,7 +66,7 @@ func (d *Desk) SignIn(ctx context.Context, name, password, from string) (store.U
 	if !found {
 		u.Hash = nobody() // the same work, so that time does not tell which names exist
 	}
-	if !d.right(name, u.Hash, password) || !found || u.Disabled {
+	if !d.right(name, u.Hash, password) || !found || u.Disabled || u.Subject != "" {
 		d.limit.failed(keys[0], freeForName, now)
 		d.limit.failed(keys[1], freeForAddress, now)
 		return store.User{}, ErrWrong

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/rules/strict"
 )
 
 // What can be wrong with a new user.
@@ -41,12 +42,22 @@ func Add(ctx context.Context, users store.Users, scope store.Scope, name string,
 }
 
 // Roles are the names of all roles, for messages.
-func Roles() string {
-	names := make([]string, len(Everyone))
-	for i, role := range Everyone {
-		names[i] = string(role)
+func Roles() string { return strings.Join(names(Everyone), ", ") }
+
+// CheckRole is nil for a role of people.
+func CheckRole(role store.Role) error {
+	if slices.Contains(People, role) {
+		return nil
 	}
-	return strings.Join(names, ", ")
+	return strict.Unknown("role of people", string(role), names(People))
+}
+
+func names(roles []store.Role) []string {
+	out := make([]string, len(roles))
+	for i, role := range roles {
+		out[i] = string(role)
+	}
+	return out
 }
 
 // Home is where a role's pages begin.

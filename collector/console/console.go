@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/roje-ot/roje/collector/account"
+	"github.com/roje-ot/roje/collector/account/openid"
 	"github.com/roje-ot/roje/collector/share"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/rules/attack"
@@ -42,7 +43,9 @@ type Server struct {
 	Guard  *account.Guard
 	Logger *slog.Logger
 	Now    func() time.Time
-	Done   <-chan struct{} // closed when the collector stops: live lists end
+	// Provider is where people may sign in too, nil where there is none.
+	Provider *openid.Provider
+	Done     <-chan struct{} // closed when the collector stops: live lists end
 }
 
 // Routes lists the addresses of the console.
@@ -61,6 +64,8 @@ func (s *Server) Routes() []account.Route {
 	return []account.Route{
 		{Pattern: "GET /signin", Door: account.Open, Handler: s.signInPage},
 		{Pattern: "POST /signin", Door: account.Open, Handler: s.signIn},
+		{Pattern: "GET " + openid.Path, Door: account.Open, Handler: s.toProvider},
+		{Pattern: "GET " + openid.Callback, Door: account.Open, Handler: s.fromProvider},
 		{Pattern: "GET /signin/step", Door: account.Open, Handler: s.stepPage},
 		{Pattern: "POST /signin/step", Door: account.Open, Handler: s.step},
 		{Pattern: "GET /static/", Door: account.Open, Handler: func(w http.ResponseWriter, r *http.Request) {

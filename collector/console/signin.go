@@ -16,17 +16,18 @@ import (
 type signInView struct {
 	view
 	Name, Next string
+	Provider   string // name of the identity provider, "" if there is none
 }
 
 func (s *Server) signInPage(w http.ResponseWriter, r *http.Request) {
-	s.render(w, r, http.StatusOK, "signin.html", signInView{view: s.view(r), Next: local(r.FormValue("next"))})
+	s.render(w, r, http.StatusOK, "signin.html", signInView{view: s.view(r), Next: local(r.FormValue("next")), Provider: s.providerName()})
 }
 
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, formMost)
 	name, next := strings.TrimSpace(r.PostFormValue("name")), local(r.PostFormValue("next"))
 	host := account.From(r)
-	v := signInView{view: s.view(r), Name: name, Next: next}
+	v := signInView{view: s.view(r), Name: name, Next: next, Provider: s.providerName()}
 	u, err := s.Guard.Desk.SignIn(r.Context(), name, r.PostFormValue("password"), host)
 	status := http.StatusUnauthorized
 	var wait account.Wait
@@ -118,7 +119,7 @@ func (s *Server) changePassword(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, formMost)
 	v := passwordView{s.view(r), account.PasswordLeast}
 	u, fresh := v.User, r.PostFormValue("new")
-	if glass, err := account.GlassOf(&u); err != nil || glass != nil || u.Subject != "" {
+	if account.PasswordSet(&u) != nil {
 		v.Error = v.T("password.not")
 		s.render(w, r, http.StatusConflict, "password.html", v)
 		return
