@@ -110,7 +110,7 @@ func (c *Config) Check() error {
 func safe(address string) error {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" {
-		return fmt.Errorf("%q is not https://host/...", address)
+		return fmt.Errorf("%q is no https address with a host", address)
 	}
 	if u.Scheme != "https" && !(u.Scheme == "http" && slices.Contains([]string{"127.0.0.1", "::1", "localhost"}, u.Hostname())) {
 		return fmt.Errorf("%q is not https, so anybody on the way could sign in as anybody", address)
