@@ -200,12 +200,18 @@ func (f *frontend) guard() *account.Guard {
 func (f *frontend) routes(guard *account.Guard) []account.Route {
 	pages := &console.Server{Store: f.db, Scope: f.scope, Guard: guard, Logger: f.log, Now: f.now, Done: f.done, Provider: f.provider}
 	calls := &api.Server{Store: f.db, Scope: f.scope, Logger: f.log, Metrics: f.metrics.Handler()}
-	feed := &share.Server{
-		Log: f.shelf, Operator: f.scope.Operator(), Logger: f.log, Title: "Roje",
-		Refresh: func(ctx context.Context) error { return f.shelf.Follow(ctx, f.db, f.scope, f.now) },
+	recipient := func(ctx context.Context) share.Recipient { // who has no name got through no door
+		u, _ := account.UserOf(ctx)
+		return share.Recipient{Name: u.Name, Ceiling: u.Ceiling}
 	}
+	feed := &share.Server{
+		Log: f.shelf, Logger: f.log, Title: "Roje",
+		Feed:    func(ctx context.Context) string { return recipient(ctx).Feed(f.scope.Operator()) },
+		Refresh: func(ctx context.Context) error { return f.shelf.Follow(ctx, f.db, f.scope, recipient(ctx), f.now) },
+	}
+	files := &share.Files{From: f.db, Scope: f.scope, Recipient: recipient, Logger: f.log}
 	routes := slices.Concat(pages.Routes(), calls.Routes(), f.record.Routes())
-	for _, r := range feed.Resources() {
+	for _, r := range append(feed.Resources(), files.Resources()...) {
 		routes = append(routes, account.Route{Pattern: r.Pattern, Door: account.Feed, Roles: account.CERTs, Handler: r.Handler})
 	}
 	return routes

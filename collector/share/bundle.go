@@ -17,9 +17,9 @@ var collectorID = ownID("identity", "collector")
 
 // Bundle returns the objects of one release by an operator: each after those it refers to, always in the same order, with the same identifiers
 // for the same alert. It is what the console previews and, exactly, what leaves.
-// A release under a level that is never released has none.
+// A release under a level that is never released has none, and none has one under pseudonyms that a Mask has not put in.
 func Bundle(operator string, r store.Released) []Object {
-	if markingID(r.TLP) == "" {
+	if markingID(r.TLP) == "" || r.Masked {
 		return nil
 	}
 	b := &bundle{r: &r, operator: operator}
@@ -143,8 +143,24 @@ func (b *bundle) observed() string {
 	})
 }
 
-// endpoint adds the address in text, "addr", "addr:port" or a MAC, and returns it with its port; nil if there is none.
+// endpoint adds the address in text and returns it with its port; nil if there is none.
 func (b *bundle) endpoint(text string) (Object, uint16) {
+	host, port := endpointOf(text)
+	if host == nil {
+		return nil, 0
+	}
+	host["object_marking_refs"] = []string{markingID(b.r.TLP)}
+	for _, o := range b.objects {
+		if o.ID() == host.ID() {
+			return host, port
+		}
+	}
+	b.add(host)
+	return host, port
+}
+
+// endpointOf reads an address, "addr", "addr:port" or a MAC; nil if it is none.
+func endpointOf(text string) (Object, uint16) {
 	var addr netip.Addr
 	var port uint16
 	if ap, err := netip.ParseAddrPort(text); err == nil {
@@ -163,14 +179,7 @@ func (b *bundle) endpoint(text string) (Object, uint16) {
 		}
 		kind, value = "mac-addr", mac.String()
 	}
-	host := observable(kind, Object{"value": value, "object_marking_refs": []string{markingID(b.r.TLP)}}, "value")
-	for _, o := range b.objects {
-		if o.ID() == host.ID() {
-			return host, port
-		}
-	}
-	b.add(host)
-	return host, port
+	return observable(kind, Object{"value": value}, "value"), port
 }
 
 // sighting adds the finding itself: the rule was seen to fire at the operator's.

@@ -102,7 +102,7 @@ func TestShelf(t *testing.T) {
 		return s
 	}
 	read := func(s *Shelf) (ids []string, last time.Time) {
-		entries, more, err := s.Read(t.Context(), scope.Operator(), Query{Limit: 1000, Versions: Versions{All: true}})
+		entries, more, err := s.Read(t.Context(), Recipient{Name: "cert"}.Feed(scope.Operator()), Query{Limit: 1000, Versions: Versions{All: true}})
 		if err != nil || more {
 			t.Fatal(more, err)
 		}
@@ -128,7 +128,7 @@ func TestShelf(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 2 {
-			if err := shelf.Follow(t.Context(), db, scope, clock); err != nil {
+			if err := shelf.Follow(t.Context(), db, scope, Recipient{Name: "cert"}, clock); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -140,7 +140,7 @@ func TestShelf(t *testing.T) {
 		now = now.Add(-time.Minute)
 	}
 	again := open()
-	if err := again.Follow(t.Context(), db, scope, clock); err != nil {
+	if err := again.Follow(t.Context(), db, scope, Recipient{Name: "cert"}, clock); err != nil {
 		t.Fatal(err)
 	}
 	ids, _ := read(again)

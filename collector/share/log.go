@@ -8,8 +8,8 @@ import (
 
 // A Log keeps what was shared, in order and for ever. Any goroutine may call it.
 type Log interface {
-	// Read returns the entries of an operator that q asks for, in order of Added, and whether there are more than q.Limit.
-	Read(ctx context.Context, operator string, q Query) (entries []Entry, more bool, err error)
+	// Read returns the entries of a feed that q asks for, in order of Added, and whether there are more than q.Limit.
+	Read(ctx context.Context, feed string, q Query) (entries []Entry, more bool, err error)
 }
 
 // An Entry is one object in the log.

@@ -29,7 +29,7 @@ var _ Log = (*Shelf)(nil)
 // versions.
 const shelfSchema = `
 CREATE TABLE IF NOT EXISTS shared (
-	operator TEXT NOT NULL,
+	operator TEXT NOT NULL, -- and who gets it: see Recipient.Feed
 	added    INTEGER NOT NULL,
 	id       TEXT NOT NULL,
 	type     TEXT NOT NULL,
@@ -78,26 +78,40 @@ func (s *Shelf) Backup(ctx context.Context, path string) error {
 	return nil
 }
 
-// Follow takes over every release that it has not seen yet. now is asked once for each: objects get the millisecond of
-// now, or the next free one.
-func (s *Shelf) Follow(ctx context.Context, from store.Releases, scope store.Scope, now func() time.Time) error {
+// Follow takes over, for a recipient, every release that it has not seen yet. now is asked once for each: objects get the
+// millisecond of now, or the next free one.
+func (s *Shelf) Follow(ctx context.Context, from Releases, scope store.Scope, to Recipient, now func() time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	operator := scope.Operator()
+	feed := to.Feed(scope.Operator())
 	var cursor string
-	err := s.db.QueryRowContext(ctx, "SELECT cursor FROM followed WHERE operator = ?", operator).Scan(&cursor)
+	err := s.db.QueryRowContext(ctx, "SELECT cursor FROM followed WHERE operator = ?", feed).Scan(&cursor)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return fmt.Errorf("follow releases: %w", err)
 	}
+	var seen *sight
 	for {
 		const page = 100
 		released, next, err := from.ListReleased(ctx, scope, store.ReleaseFilter{All: true, AddedAfter: sinceText(cursor)}, "", page)
 		if err != nil {
 			return fmt.Errorf("follow releases: %w", err)
 		}
+		if seen == nil && len(released) > 0 {
+			if seen, err = see(ctx, from, scope, to); err != nil {
+				return fmt.Errorf("follow releases: %w", err)
+			}
+		}
 		for _, r := range released {
 			cursor = r.Added.UTC().Format(time.RFC3339Nano)
-			if err := s.append(ctx, operator, cursor, now(), Bundle(operator, r)); err != nil {
+			var objects []Object
+			as, ok, err := seen.of(ctx, r)
+			if ok {
+				objects = Bundle(scope.Operator(), as)
+			}
+			if err == nil {
+				err = s.append(ctx, feed, cursor, now(), objects)
+			}
+			if err != nil {
 				return fmt.Errorf("follow releases: %w", err)
 			}
 		}

@@ -29,10 +29,11 @@ const APIRoot = "/taxii2/roje/"
 // A Server answers TAXII 2.1 over a log. It does not ask who the client is: the composition lets in only accounts that
 // may pull (see package account). Any goroutine may call its handlers.
 type Server struct {
-	Log      Log
-	Operator string // whose releases it serves
-	Logger   *slog.Logger
-	Title    string // of the discovery answer
+	Log Log
+	// Feed says which feed who asks gets; see Recipient.Feed.
+	Feed   func(ctx context.Context) string
+	Logger *slog.Logger
+	Title  string // of the discovery answer
 	// Refresh brings what was released up to now into the log; it is called before the log is read. nil: nothing to do.
 	Refresh func(ctx context.Context) error
 }
@@ -159,7 +160,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, object, member str
 	}
 	if object != "" {
 		q.IDs = []string{object}
-		known, _, err := s.Log.Read(r.Context(), s.Operator, Query{IDs: q.IDs, Limit: 1})
+		known, _, err := s.Log.Read(r.Context(), s.Feed(r.Context()), Query{IDs: q.IDs, Limit: 1})
 		if err != nil {
 			s.broken(w, r, err)
 			return
@@ -172,7 +173,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request, object, member str
 	if member == "versions" {
 		q.Versions = Versions{All: true}
 	}
-	entries, more, err := s.Log.Read(r.Context(), s.Operator, q)
+	entries, more, err := s.Log.Read(r.Context(), s.Feed(r.Context()), q)
 	if err != nil {
 		s.broken(w, r, err)
 		return

@@ -36,9 +36,9 @@ func newFeed(t testing.TB) *feed {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { shelf.Close() })
-	server := &share.Server{Log: shelf, Operator: scope.Operator(), Logger: slog.New(slog.DiscardHandler), Title: "Roje",
+	server := &share.Server{Log: shelf, Feed: func(context.Context) string { return share.Recipient{Name: "cert"}.Feed(scope.Operator()) }, Logger: slog.New(slog.DiscardHandler), Title: "Roje",
 		Refresh: func(ctx context.Context) error {
-			return shelf.Follow(ctx, db, scope, func() time.Time { return f.now })
+			return shelf.Follow(ctx, db, scope, share.Recipient{Name: "cert"}, func() time.Time { return f.now })
 		}}
 	mux := http.NewServeMux()
 	for _, r := range server.Resources() {
