@@ -34,6 +34,8 @@ type Alert struct {
 	Frames     []uint64  `json:"frames,omitempty"` // first and latest ten, in replay
 	Evidence   *Evidence `json:"evidence,omitempty"`
 	Incident   string    `json:"incident,omitempty"`
+
+	Maintenance string `json:"maintenance,omitempty"` // the work during which it came: number, who, until when, why
 }
 
 // A Point is a point of an alert, in the words of the event contract.

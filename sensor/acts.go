@@ -25,6 +25,7 @@ func (d *daemon) openLedger() (func() error, error) {
 		return nil, err
 	}
 	d.acts = ledger.New(ledger.Config{Tell: d.decide}, func(r *ledger.Record) {
+		d.named(r)
 		if err := store.Keep(r); err != nil {
 			d.log.Error("action is not kept", "err", err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/roje-ot/roje/sensor/coverage"
 	"github.com/roje-ot/roje/sensor/evidence"
 	"github.com/roje-ot/roje/sensor/ledger"
+	"github.com/roje-ot/roje/sensor/maintenance"
 	"github.com/roje-ot/roje/sensor/oneway"
 	"github.com/roje-ot/roje/sensor/plant"
 )
@@ -43,6 +44,8 @@ type Config struct {
 	Alerts      string           `yaml:"alerts"`                // also write each alert as a JSON line to this file
 	OneWay      oneway.Config    `yaml:"oneway"`                // deliver over a link that has no way back, instead of over HTTPS
 	Admin       string           `yaml:"admin"`                 // address of /metrics and /healthz, loopback only; empty: none
+
+	Maintenance []maintenance.Window `yaml:"maintenance"` // work that is planned: who, why, from, until, hosts, links
 }
 
 // Recorded names capture files that stand in for an interface.
@@ -142,6 +145,11 @@ func (c *Config) Check() error {
 	}
 	if err := errors.Join(c.Coverage.Check(), c.Sending.Check()); err != nil {
 		errs = append(errs, err)
+	}
+	for i := range c.Maintenance {
+		if err := c.Maintenance[i].Prepare(); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	if c.OneWay.Used() {
 		if err := c.OneWay.Check(); err != nil {

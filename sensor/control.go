@@ -48,6 +48,7 @@ func (d *daemon) serveControl() (func() error, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /"+BaselineOrders, takes(d, d.order))
 	mux.HandleFunc("POST /"+RehearsalOrders, takes(d, d.askRehearsal))
+	mux.HandleFunc("POST /"+MaintenanceOrders, takes(d, d.askMaintenance))
 	server := socket.Server(mux)
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(d.control) }()

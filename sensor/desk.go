@@ -42,6 +42,9 @@ func openDesk(o evidence.Options) (*evidence.Desk, error) {
 
 // found takes an alert from the rules. It goes to the spool at once, and once more when its evidence is written.
 func (d *daemon) found(a *rules.Alert) {
+	if d.quiet(a) {
+		return
+	}
 	d.desk.Alert(a)
 	d.box.alert(a)
 }

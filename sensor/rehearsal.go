@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -31,6 +32,8 @@ type rehearsal struct {
 	book  *Rulebook // whose rules the engine has
 	made  int64     // packet time of the candidate
 	tried int64     // packet time of the last attempt to make one
+
+	pause func(client, server netip.Addr, at int64) bool // work is done there: nothing is judged
 }
 
 const (
@@ -113,7 +116,7 @@ func (t *prospect) health(ready bool) *batch.ShadowHealth {
 
 // rehearse judges an event that is being learned by the candidate. It is called under mu, after the baseline.
 func (r *rehearsal) rehearse(e *rules.Event) {
-	if r.base == nil || e.Facts.Phase != rules.Learn {
+	if r.base == nil || e.Facts.Phase != rules.Learn || r.pause != nil && r.pause(e.Flow.Client.Addr(), e.Flow.Server.Addr(), e.At) {
 		return
 	}
 	r.event = *e
@@ -250,15 +253,17 @@ func (d *daemon) baselineHealth() *batch.BaselineHealth {
 	if d.base.Learning() {
 		h.Shadow = d.rehearsal.tally.health(d.rehearsal.base != nil)
 	}
-	if h.Shadow == nil {
+	h.Windows = d.workHealth()
+	if h.Shadow == nil && h.Windows == nil {
 		return nil
 	}
 	return h
 }
 
 var (
-	wouldRaise = prometheus.NewDesc("roje_baseline_would_raise", "Alerts that enforcing what is being learned would have raised in the last 14 days.", []string{"family"}, nil)
-	wouldADay  = prometheus.NewDesc("roje_baseline_would_raise_incidents_a_day", "Incidents a day that enforcing what is being learned would raise.", nil, nil)
+	wouldRaise   = prometheus.NewDesc("roje_baseline_would_raise", "Alerts that enforcing what is being learned would have raised in the last 14 days.", []string{"family"}, nil)
+	workWithheld = prometheus.NewDesc("roje_maintenance_withheld", "Alerts that maintenance which goes on has kept back.", []string{"id"}, nil)
+	wouldADay    = prometheus.NewDesc("roje_baseline_would_raise_incidents_a_day", "Incidents a day that enforcing what is being learned would raise.", nil, nil)
 )
 
 // collectBaseline gives the metrics of learning.
@@ -266,6 +271,9 @@ func (d *daemon) collectBaseline(out chan<- prometheus.Metric) {
 	h := d.baselineHealth()
 	if h == nil {
 		return
+	}
+	for _, w := range h.Windows {
+		out <- prometheus.MustNewConstMetric(workWithheld, prometheus.GaugeValue, float64(w.Withheld), w.ID)
 	}
 	if s := h.Shadow; s != nil {
 		out <- prometheus.MustNewConstMetric(wouldADay, prometheus.GaugeValue, s.ADay)

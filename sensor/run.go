@@ -21,6 +21,7 @@ import (
 	"github.com/roje-ot/roje/sensor/events"
 	"github.com/roje-ot/roje/sensor/evidence"
 	"github.com/roje-ot/roje/sensor/ledger"
+	"github.com/roje-ot/roje/sensor/maintenance"
 	"github.com/roje-ot/roje/sensor/oneway"
 	"github.com/roje-ot/roje/sensor/recall"
 	"github.com/roje-ot/roje/sensor/ship"
@@ -51,6 +52,7 @@ type daemon struct {
 	control net.Listener // for people on this host; nil where it could not be opened
 
 	rehearsal rehearsal // guarded by mu
+	works     *maintenance.Book
 
 	courier *evidence.Courier // nil where nothing is delivered
 	assets  *asset.Registry
@@ -95,7 +97,7 @@ func Run(ctx context.Context, cfg Config, version string, log *slog.Logger) (err
 
 // parts are what a daemon opens, in this order; each returns what closes it again, or nil.
 func (d *daemon) parts() []func() (func() error, error) {
-	return []func() (func() error, error){d.openBaseline, d.openRehearsal, d.openAssets, d.openSpool, d.openLedger, d.openEvidence, d.openEvents, d.openRules, d.openCoverage, d.openControl, d.openSources, d.openReload, d.openAdmin, d.serveControl}
+	return []func() (func() error, error){d.openBaseline, d.openRehearsal, d.openMaintenance, d.openAssets, d.openSpool, d.openLedger, d.openEvidence, d.openEvents, d.openRules, d.openCoverage, d.openControl, d.openSources, d.openReload, d.openAdmin, d.serveControl}
 }
 
 func (d *daemon) openBaseline() (func() error, error) {
@@ -250,6 +252,7 @@ func (d *daemon) settle() {
 	err = errors.Join(err, d.saveBaseline())
 	d.keepRules()
 	d.keepRehearsal()
+	d.turnMaintenance()
 	d.takeStock(time.Now())
 	d.keepActs()
 	d.box.flush()
@@ -298,6 +301,7 @@ func (d *daemon) tick(ctx context.Context) {
 				d.log.Error("what would be raised is not counted", "err", err)
 			}
 			d.keepRehearsal()
+			d.turnMaintenance()
 			d.takeStock(time.Now())
 			d.keepActs()
 			d.keepLast(false)

@@ -96,6 +96,33 @@ func TestBaselineWhileRunning(t *testing.T) {
 	do("", 0, "import", file, "--who", "anna")
 	stop()
 	do("import of "+file, 0, "versions")
-	do("", 0, "rollback", "--to", "1", "--who", "boss", "--why", "T-2")
-	do("back to version 1: T-2", 0, "versions")
+	do("", 0, "rollback", "--to", "2", "--who", "boss", "--why", "T-2")
+	do("back to version 2: T-2", 0, "versions")
+}
+
+// TestMaintenanceCommands: work is begun, listed and ended, while a sensor runs and while none does.
+func TestMaintenanceCommands(t *testing.T) {
+	state, capture := learnedState(t)
+	var out bytes.Buffer
+	do := func(want string, code int, args ...string) {
+		t.Helper()
+		out.Reset()
+		if got := execute(t.Context(), append([]string{"maintenance", "--state", state}, args...), &out, &out); got != code || !strings.Contains(out.String(), want) {
+			t.Errorf("%v: %d %q, want %d %q", args, got, out.String(), code, want)
+		}
+	}
+	do("name a command", 2)
+	do("say where", 2, "begin", "--for", "1h", "--why", "w")
+	do("is neither a day", 2, "begin", "--until", "noon", "--why", "w")
+	do("either --for or --until", 2, "begin", "--until", "2150-01-01T00:00:00Z", "--for", "1h", "--why", "w")
+	do("by anna until", 0, "begin", "--for", "4h", "--host", "10.0.0.1", "--why", "firmware", "--who", "anna")
+	id, _, _ := strings.Cut(out.String(), " ")
+	stop := running(t, state, capture)
+	do(id, 0, "list")
+	do("by boss (as ", 0, "begin", "--for", "1h", "--link", "10.0.0.1 > 10.0.0.2", "--why", "relay test", "--who", "boss")
+	do("no maintenance \"nothing\"", 1, "end", "nothing")
+	do(id, 0, "end", id)
+	stop()
+	do("10.0.0.1 > 10.0.0.2", 0, "list")
+	do("no maintenance", 1, "end", id)
 }

@@ -38,6 +38,7 @@ type Baseline struct {
 	texts    map[int][]byte // items of versions that are not in the file yet
 
 	unwritten unwritten
+	pause     func(client, server netip.Addr, at int64) bool
 
 	cache   [256]context
 	symbols []symbol
@@ -80,6 +81,15 @@ func (b *Baseline) Phase() rules.Phase { return b.phase }
 // SetPhase changes the phase.
 func (b *Baseline) SetPhase(p rules.Phase) { b.phase = p }
 
+// Pause has b learn nothing where f says so, of a client, a server and a packet time. f must be cheap: it is asked for
+// each message that would be learned.
+func (b *Baseline) Pause(f func(client, server netip.Addr, at int64) bool) { b.pause = f }
+
+// paused tells whether nothing is to be learned of e.
+func (b *Baseline) paused(e *rules.Event) bool {
+	return b.pause != nil && b.pause(e.Flow.Client.Addr(), e.Flow.Server.Addr(), e.At)
+}
+
 // Judge fills in e.Facts and, in the phase Learn, learns from e. It allocates nothing for traffic that is known.
 func (b *Baseline) Judge(e *rules.Event) {
 	e.Facts = rules.Facts{Phase: b.phase}
@@ -113,7 +123,8 @@ func (b *Baseline) message(e *rules.Event) {
 		phase = rules.Learn
 		e.Facts.Phase = phase
 	}
-	if phase == rules.Learn {
+	paused := phase == rules.Learn && b.paused(e)
+	if phase == rules.Learn && !paused {
 		c = b.learn(e, c, key)
 	}
 	o, station := c.op(key)
@@ -123,7 +134,9 @@ func (b *Baseline) message(e *rules.Event) {
 		e.Facts.Held = o != nil && o.state == Held
 		b.compare(e, c, station)
 	}
-	b.values(e, c, phase)
+	if !paused {
+		b.values(e, c, phase)
+	}
 }
 
 // heard keeps the times of hosts that are remembered without being learned.

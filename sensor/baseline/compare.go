@@ -109,6 +109,9 @@ func (b *Baseline) arp(e *rules.Event) {
 	h := b.hosts[addr]
 	switch b.phase {
 	case rules.Learn:
+		if b.paused(e) {
+			return
+		}
 		if h == nil {
 			if h = b.host(addr, e.At); h == nil {
 				return

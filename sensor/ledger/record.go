@@ -60,6 +60,8 @@ type Record struct {
 	LatencyMS  *float64      `json:"latency_ms,omitempty"`
 	Frames     []uint64      `json:"frames"` // at most 16
 
+	Maintenance string `json:"maintenance,omitempty"` // the work during which it came: number, who, until when, why
+
 	commands int // messages of the master that asked for it, repetitions among them
 }
 
