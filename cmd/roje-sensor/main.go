@@ -63,7 +63,7 @@ func root() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error { return usageError{errors.New("name a command")} },
 	}
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	cmd.AddCommand(replay(), run(), check(), rulesCommand(), baselineCommand(), maintenanceCommand(), assetsCommand(), ledgerCommand(), evidenceCommand(), coverageCommand(), enrolCommand(), exportCommand(), verifyPassive(), diodeCommand(), shutCommand())
+	cmd.AddCommand(replay(), run(), check(), rulesCommand(), baselineCommand(), maintenanceCommand(), assetsCommand(), ledgerCommand(), pointsCommand(), evidenceCommand(), coverageCommand(), enrolCommand(), exportCommand(), verifyPassive(), diodeCommand(), shutCommand())
 	return cmd
 }
 

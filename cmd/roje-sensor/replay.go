@@ -12,6 +12,7 @@ import (
 func replay() *cobra.Command {
 	var r sensor.Replaying
 	var phase string
+	var lists []string
 	cmd := &cobra.Command{
 		Use:   "replay [flags] CAPTURE...",
 		Short: "Run the sensor over capture files (pcap, pcapng, gzip of either), in packet time",
@@ -26,7 +27,7 @@ func replay() *cobra.Command {
 			if r.Phase, err = sensor.ParsePhase(phase); err != nil {
 				return usageError{err}
 			}
-			r.Captures, r.Warn = args, os.Stderr
+			r.Captures, r.Warn, r.Points = args, os.Stderr, listsOf(lists)
 			return sensor.Replay(cmd.Context(), r)
 		},
 	}
@@ -41,6 +42,7 @@ func replay() *cobra.Command {
 	f.BoolVar(&r.Propose, "propose", false, "in the phase learn: approve nothing; baseline propose shows what was learned")
 	f.StringVar(&phase, "phase", "enforce", "learn, enforce or off")
 	f.StringVar(&r.Rules, "rules", "", "`DIR` of rules beside the shipped pack, or a signed pack")
+	f.StringArrayVar(&lists, "points", nil, "a point list or device profile `FILE` that says what points are called; may be repeated")
 	f.StringVar(&r.Site, "site", "", "`FILE` with what a site says about rules: off, severity, exceptions")
 	return cmd
 }

@@ -188,12 +188,12 @@ func (r *row) point() *Point {
 	if proto == nil {
 		return nil
 	}
-	p := &Point{Proto: proto, Assets: r.assets(), N: 1, Name: r.text("name"), Bay: r.text("bay"), File: r.File.Path, Line: line}
+	p := &Point{Proto: proto, Assets: r.assets(), N: 1, Name: r.text("name"), Bay: r.text("bay"), Part: r.text("part"), File: r.File.Path, Line: line}
 	switch {
 	case p.Name == "":
 		r.fault("name", "the point has no name")
-	case utf8.RuneCountInString(p.Name) > maxName || utf8.RuneCountInString(p.Bay) > maxName:
-		r.fault("name", "the name or the bay has more than %d characters", maxName)
+	case utf8.RuneCountInString(p.Name+p.Bay+p.Part) > maxName:
+		r.fault("name", "the name, the bay and the part have together more than %d characters", maxName)
 	}
 	most := map[*protocols.Protocol]uint64{modbus.Protocol: 255, iec104.Protocol: 65535, dnp3.Protocol: 65535}[proto]
 	if n, ok := r.number("station", most); ok {
@@ -232,8 +232,10 @@ func (r *row) protocol() *protocols.Protocol {
 }
 
 func protocolNames() (names []string) {
-	for p := range types {
-		names = append(names, p.Name)
+	for _, p := range catalog.All {
+		if types[p] != nil {
+			names = append(names, p.Name)
+		}
 	}
 	return names
 }

@@ -21,6 +21,7 @@ type Point struct {
 	Type    *Type  // nil: the list does not say, or says what is only a kind
 	Name    string
 	Bay     string
+	Part    string // another part of the plant
 	Class   string // of a DNP3 input: the event class that it has by default: none, 1, 2, 3; "" where the list does not say
 	Reads   bool   // only to be read: the list says so, or its type
 	Travel  int64  // nanoseconds that what it commands takes; 0 where the list does not say
@@ -46,6 +47,9 @@ func (p *Point) finish() {
 	if p.Bay != "" {
 		p.label.Text += ", bay " + p.Bay
 	}
+	if p.Part != "" {
+		p.label.Text += ", " + p.Part
+	}
 }
 
 // Where names the station of p for people.
@@ -69,6 +73,3 @@ func (p *Point) Where() string {
 func (p *Point) commands() bool {
 	return p.Kind == protocols.BinaryOut || p.Kind == protocols.AnalogOut
 }
-
-// holds says whether p takes address a.
-func (p *Point) holds(a uint32) bool { return a >= p.Addr && a-p.Addr < p.N }

@@ -176,5 +176,10 @@ func kindName(proto *protocols.Protocol, kind protocols.Kind) string {
 	if proto == iec104.Protocol {
 		return "object"
 	}
-	return strings.ReplaceAll(kind.String(), "_", " ")
+	for _, t := range types[proto] {
+		if t.kind == kind {
+			return t.Name
+		}
+	}
+	return "point"
 }

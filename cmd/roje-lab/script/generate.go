@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Generate makes every capture below dir, then acts.json and README.md; with only, it makes just the captures whose name
+// Generate makes every capture below dir, then the point lists, acts.json and README.md; with only, it makes just the captures whose name
 // contains that. One line per capture goes to progress.
 func Generate(dir string, seed uint64, only string, progress io.Writer) error {
 	var all []Truth
@@ -27,6 +27,9 @@ func Generate(dir string, seed uint64, only string, progress io.Writer) error {
 	}
 	if only != "" {
 		return nil
+	}
+	if err := writeLists(dir); err != nil {
+		return err
 	}
 	if err := writeTruth(filepath.Join(dir, "acts.json"), seed, all); err != nil {
 		return err
@@ -63,6 +66,8 @@ outstations of `+"`cmd/roje-lab`"+`. The same seed gives the same bytes. No real
 `+"`acts.json`"+` holds what is true of each capture because the lab made it: the acts of attack with start, end, actor, victims, the
 detections of the catalogue that should see them and their ATT&CK for ICS v19 techniques, and how many messages of
 each kind were sent, counted where they were encoded. What an act malforms on purpose is sent as bytes and not counted.
+
+`+"`points/`"+` holds the point lists of the same stations, as their engineers would hand them over: docs/points.md.
 
 | capture | what it shows | packets | sha256 |
 |---|---|---|---|
