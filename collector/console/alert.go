@@ -24,6 +24,8 @@ type alertView struct {
 	Objects int       // in the preview
 	Stale   bool      // the alert has changed since it was released
 	Frames  *store.EvidenceFile
+	In      []store.Case // that the alert or its incident belongs to
+	Open    []store.Case // that it could be put into
 }
 
 // Limits of an alert's page.
@@ -57,6 +59,18 @@ func (s *Server) alertPage(w http.ResponseWriter, r *http.Request, status int, w
 	if v.Frames, err = s.evidenceOf(r, &v.Alert); err != nil {
 		s.broken(w, r, err)
 		return
+	}
+	if v.In, v.Open, err = s.casesOf(r, store.ItemAlert, v.Alert.ID); err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	if v.Alert.Incident != "" {
+		in, err := s.Store.CasesOf(r.Context(), s.Scope, store.ItemIncident, v.Alert.Incident)
+		if err != nil {
+			s.broken(w, r, err)
+			return
+		}
+		v.In = append(v.In, in...)
 	}
 	v.Stale = v.Alert.Released != nil && v.Alert.Updated.After(*v.Alert.Released)
 	if v.Alert.TLP != "" {

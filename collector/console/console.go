@@ -61,7 +61,7 @@ func (s *Server) Routes() []account.Route {
 		panic(err) // the folder is embedded
 	}
 	files := http.StripPrefix("/static/", http.FileServerFS(static))
-	return []account.Route{
+	return append([]account.Route{
 		{Pattern: "GET /signin", Door: account.Open, Handler: s.signInPage},
 		{Pattern: "POST /signin", Door: account.Open, Handler: s.signIn},
 		{Pattern: "GET " + openid.Path, Door: account.Open, Handler: s.toProvider},
@@ -101,7 +101,7 @@ func (s *Server) Routes() []account.Route {
 		page("POST /users", account.Admins, s.addUser),
 		page("POST /users/sealed", account.Admins, s.seal),
 		page("POST /users/{name}", account.Admins, s.editUser),
-	}
+	}, s.fleetRoutes(page)...)
 }
 
 // A view is what every page gets; pages embed it.
@@ -182,15 +182,18 @@ func parsePages() map[string]*template.Template {
 		"percent":   func(f float64) string { return fmt.Sprintf("%.0f %%", f*100) },
 		"bytes":     byteCount,
 		"row":       func(v view, a store.Alert) row { return row{v, a} },
+		"into": func(v view, in, open []store.Case, kind, ref, name, incident string) into {
+			return into{v, in, open, kind, ref, name, incident}
+		},
 	}
-	common := template.Must(template.New("frame.html").Funcs(functions).ParseFS(pageFiles, "page/frame.html", "page/row.html"))
+	common := template.Must(template.New("frame.html").Funcs(functions).ParseFS(pageFiles, "page/frame.html", "page/row.html", "page/intocase.html"))
 	out := map[string]*template.Template{"row.html": common}
 	entries, err := fs.ReadDir(pageFiles, "page")
 	if err != nil {
 		panic(err) // the folder is embedded
 	}
 	for _, e := range entries {
-		if name := e.Name(); name != "frame.html" && name != "row.html" {
+		if name := e.Name(); name != "frame.html" && name != "row.html" && name != "intocase.html" {
 			out[name] = template.Must(template.Must(common.Clone()).ParseFS(pageFiles, "page/"+name))
 		}
 	}
