@@ -3,6 +3,7 @@ package collector
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -13,8 +14,11 @@ import (
 	"time"
 
 	"github.com/roje-ot/roje/collector/account"
+	"github.com/roje-ot/roje/collector/share"
 	"github.com/roje-ot/roje/collector/share/specimen"
 	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/collector/store/book"
+	"github.com/roje-ot/roje/collector/store/storetest"
 )
 
 // copyAll reads a body to its end and closes it.
@@ -242,4 +246,105 @@ func TestSessionsEnd(t *testing.T) {
 			t.Errorf("%s changed: %d to %q, want to /signin", name, status, location)
 		}
 	}
+}
+
+// ofOthers are texts that storetest.Fill puts into what is of other operators, and nobody here may read.
+var ofOthers = []string{"wrote a register", "Site s1", "lusab", "Прекидач", "192.0.2.9"}
+
+// TestForeignIDs walks every route with every role and the ids of another operator: nothing of it is told, not even that
+// it is there, and nothing of it changes.
+func TestForeignIDs(t *testing.T) {
+	f, address := newFrontend(t)
+	storetest.Fill(t, f.db) // the operators north and south; this is the collector of a third
+	before := ofOperators(t, f.db, "north", "south")
+	if len(before) < 40 {
+		t.Fatalf("only %d rows of others", len(before))
+	}
+	own := map[string]string{"/sensors/": "s1", "/joins/": "asked", "/statements/": "s1.20260301T080000Z"} // others are of alerts
+	form := url.Values{"status": {"ack"}, "do": {"disable"}, "role": {"viewer"}, "tlp": {"green"}, "name": {"ana"}, "object": {"alert-001"}, "evidence": {"alert-001"}}
+	asked := 0
+	for _, v := range visitors(t, f, address) {
+		for _, route := range f.routes(f.guard()) {
+			method, path, found := strings.Cut(route.Pattern, " ")
+			if !found {
+				method, path = http.MethodGet, route.Pattern
+			}
+			if !strings.Contains(path, "{") || path == "/{$}" || path == "/users" {
+				continue
+			}
+			id := "alert-001"
+			for prefix, other := range own {
+				if strings.Contains(path, prefix) {
+					id = other
+				}
+			}
+			var status [2]int
+			for i, ids := range [2][2]string{{id, "ana"}, {"no-such", "no-such"}} {
+				at := strings.NewReplacer("{$}", "", "{id}", ids[0], "{name}", ids[1], "{collection}", share.Collection, "{object}", ids[0]).Replace(path)
+				var text string
+				status[i], text = v.send(t, method, address+at, form)
+				for _, secret := range ofOthers {
+					if strings.Contains(text, secret) {
+						t.Errorf("%s %s as %q tells %q of another operator:\n%s", method, at, v.role, secret, text)
+					}
+				}
+			}
+			if asked++; status[0] != status[1] {
+				t.Errorf("%s as %q: %d for what another operator has, %d for what nobody has", route.Pattern, v.role, status[0], status[1])
+			}
+		}
+		for _, list := range []string{"/", "/sensors", "/users", "/audit?evidence=alert-001&object=alert-001", "/api/v1/alerts", "/api/v1/sensors", "/api/v1/coverage", "/taxii2/roje/collections/" + share.Collection + "/objects/"} {
+			_, text := v.send(t, http.MethodGet, address+list, nil)
+			for _, secret := range ofOthers {
+				if strings.Contains(text, secret) {
+					t.Errorf("%s as %q tells %q of another operator", list, v.role, secret)
+				}
+			}
+		}
+	}
+	if asked < 150 {
+		t.Errorf("only %d requests were made", asked)
+	}
+	if after := ofOperators(t, f.db, "north", "south"); !slices.Equal(before, after) {
+		t.Errorf("what is of others has changed: %d rows before, %d after", len(before), len(after))
+	}
+}
+
+// send sends a form as the visitor, and returns what was answered.
+func (v visitor) send(t *testing.T, method, address string, form url.Values) (status int, text string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if v.role != "" && !v.session {
+		req.SetBasicAuth("the-"+string(v.role), testPassword)
+	}
+	resp, err := v.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(raw)
+}
+
+// ofOperators is every row of some operators, as text.
+func ofOperators(t *testing.T, st store.Store, operators ...string) (rows []string) {
+	t.Helper()
+	err := st.(book.Mover).Dump(t.Context(), func(table *book.Table, row []any) error {
+		if operator, ok := row[0].(string); ok && table.Scoped() && slices.Contains(operators, operator) {
+			rows = append(rows, fmt.Sprintf("%s %#v", table.Name, row))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(rows)
+	return rows
 }
