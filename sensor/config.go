@@ -41,6 +41,7 @@ type Config struct {
 	Evidence    string           `yaml:"evidence"`              // folder for the frames that alerts stand on; empty: none are kept
 	Sending     evidence.Sending `yaml:"evidence_to_collector"` // which of it is sent to the collector, and how much a day
 	Coverage    coverage.Config  `yaml:"coverage"`              // after how long blindness is said
+	Budget      Budget           `yaml:"budget"`                // incidents in a day; see docs/incidents.md
 	Alerts      string           `yaml:"alerts"`                // also write each alert as a JSON line to this file
 	OneWay      oneway.Config    `yaml:"oneway"`                // deliver over a link that has no way back, instead of over HTTPS
 	Admin       string           `yaml:"admin"`                 // address of /metrics and /healthz, loopback only; empty: none
@@ -115,6 +116,9 @@ func (c *Config) Check() error {
 		bad("interfaces and replay.files exclude each other")
 	}
 	if _, err := ParsePhase(c.Phase); err != nil {
+		errs = append(errs, err)
+	}
+	if err := c.Budget.check(); err != nil {
 		errs = append(errs, err)
 	}
 	if c.Replay.Pace < 0 {

@@ -13,7 +13,7 @@ import (
 func (d *daemon) recollect(book *Rulebook) (*engine.Engine, error) {
 	d.recall = recall.New(d.cfg.State, d.cfg.Interfaces, catalog.All)
 	judge, said, warning, err := d.recall.Load(func(seed uint64) *engine.Engine {
-		return engine.New(book.Rules, engine.Options{Sensor: d.cfg.Name, Seed: seed, Emit: d.found})
+		return engine.New(book.Rules, engine.Options{Sensor: d.cfg.Name, Seed: seed, Budget: engine.Budget{Day: d.cfg.Budget.Site, Host: d.cfg.Budget.Asset}, Emit: d.found})
 	})
 	if warning != nil {
 		d.log.Warn("what the rules remembered is set aside, they begin anew", "kept", warning.Kept, "err", warning.Err)

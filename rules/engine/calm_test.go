@@ -27,7 +27,7 @@ func TestBudget(t *testing.T) {
 		{"grave ones", rules.High, 300, 1 * second, func(i int) []netip.Addr { return []netip.Addr{host(i)} }, 15}, // 10, four that come back, and the storm
 		{"two hosts", rules.Low, 50, 1 * second, func(int) []netip.Addr { return []netip.Addr{one, two} }, 1},
 	} {
-		c, incidents := newCases(), map[string]bool{}
+		c, incidents := newCases(Budget{}), map[string]bool{}
 		for i := range test.n {
 			incidents[c.assign(&rules.Alert{ID: fmt.Sprint(i), Severity: test.severity}, 1e15+int64(i)*test.every, test.hosts(i)...)] = true
 		}
@@ -36,7 +36,7 @@ func TestBudget(t *testing.T) {
 		}
 	}
 	// One host in ever new company.
-	c, b := newCases(), newBudget()
+	c, b := newCases(Budget{}), newBudget()
 	n := 0
 	for i := range 20 {
 		if b.storm(rules.Low, 1e15+int64(i)*second, []netip.Addr{one}) == nil {

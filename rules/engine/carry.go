@@ -38,6 +38,6 @@ func (g *Engine) Carry(from *Engine) (kept int) {
 	}
 	g.fold, g.fan, g.cases, g.causes = from.fold, from.fan, from.cases, from.causes
 	g.swept, g.ticked, g.resume = from.swept, from.ticked, from.resume
-	g.seed, g.env.Seed = from.seed, from.seed
+	g.seed, g.env.Seed, g.budget = from.seed, from.seed, from.budget
 	return kept
 }

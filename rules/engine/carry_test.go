@@ -133,7 +133,7 @@ func TestCarryChanged(t *testing.T) {
 func TestCarryAll(t *testing.T) {
 	known := map[string]string{
 		"emit": "new", "sensor": "new", "env": "new", "index": "new", "run": "renumbered", "waits": "new",
-		"fold": "carried", "fan": "carried", "cases": "carried", "causes": "carried", "swept": "carried", "ticked": "carried", "resume": "carried", "seed": "carried",
+		"fold": "carried", "fan": "carried", "cases": "carried", "causes": "carried", "swept": "carried", "ticked": "carried", "resume": "carried", "seed": "carried", "budget": "carried",
 		"Rule": "new", "state": "carried", "watch": "carried", "number": "carried", "covered": "new",
 	}
 	for _, of := range []reflect.Type{reflect.TypeFor[Engine](), reflect.TypeFor[running]()} {

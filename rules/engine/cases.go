@@ -28,8 +28,8 @@ type caseCell struct {
 	last     int64
 }
 
-func newCases() *cases {
-	return &cases{index: map[netip.Addr]int32{}, lru: newList(), budget: newBudget(), meter: newMeter()}
+func newCases(b Budget) *cases {
+	return &cases{index: map[netip.Addr]int32{}, lru: newList(), budget: newBudget(), meter: newMeter(b.complete())}
 }
 
 // goesOn tells whether an alert at packet time at belongs to the incident.

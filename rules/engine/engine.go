@@ -14,7 +14,8 @@ type Options struct {
 	Sensor string // name of the sensor; part of the alerts' ids
 	// Seed is what keys are made with, so that nobody on the wire can choose values that collide. What one engine has saved
 	// only one of the same seed can take. 0: one is chosen by chance.
-	Seed uint64
+	Seed   uint64
+	Budget Budget // of incidents
 	// Emit takes an alert, which is its own from then on. An alert is emitted at once when it is new, and once more,
 	// with the same id, after its repeats have ended, if there were any.
 	Emit func(*rules.Alert)
@@ -25,6 +26,7 @@ type Engine struct {
 	emit   func(*rules.Alert)
 	sensor string
 	seed   lang.Hash
+	budget Budget
 	env    lang.Env
 	index  *index
 	run    []*running
@@ -50,7 +52,7 @@ type running struct {
 
 // New makes an engine for these rules.
 func New(set []*lang.Rule, o Options) *Engine {
-	g := &Engine{emit: o.Emit, sensor: o.Sensor, seed: lang.Hash(o.Seed)}
+	g := &Engine{emit: o.Emit, sensor: o.Sensor, seed: lang.Hash(o.Seed), budget: o.Budget}
 	if g.seed == 0 {
 		g.seed = lang.Hash(NewSeed())
 	}
@@ -73,7 +75,7 @@ func NewSeed() uint64 { return maphash.Bytes(maphash.MakeSeed(), []byte("roje"))
 
 // begin forgets all that was judged.
 func (g *Engine) begin() {
-	g.fold, g.fan, g.cases = newFold(), newFan(), newCases()
+	g.fold, g.fan, g.cases = newFold(), newFan(), newCases(g.budget)
 	g.causes = causes{}
 	g.swept, g.ticked = 0, 0
 	g.resume = resume{}

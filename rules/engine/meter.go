@@ -9,20 +9,31 @@ import (
 	"github.com/roje-ot/roje/rules"
 )
 
-// The budget of a day, UTC, in packet time. People look at a few incidents a day and no more: once as many have begun as the
-// budget says, further ones of low severity and less are gathered into one, the digest of the day. What is of medium
+// A Budget is how many incidents may begin in a day, UTC, in packet time. People look at a few a day and no more: once as
+// many have begun, further ones of low severity and less are gathered into one, the digest of the day. What is of medium
 // severity and more begins an incident all the same.
+type Budget struct {
+	Day  int // incidents in a day; 0: 10
+	Host int // and of them for one host; 0: 3
+}
+
 const (
-	DayBudget     = 10 // incidents in a day
-	HostDayBudget = 3  // and of them for one host
+	dayBudget     = 10
+	hostDayBudget = 3
 	day           = 24 * 3600 * 1e9
 	maxMetered    = 1024 // rules that are told apart
 )
+
+// complete fills in what is not set.
+func (b Budget) complete() Budget {
+	return Budget{cmp.Or(b.Day, dayBudget), cmp.Or(b.Host, hostDayBudget)}
+}
 
 // A Day is how many incidents began in a day.
 type Day struct {
 	Begin     time.Time // midnight, UTC
 	Incidents int
+	Budget    int
 	Gathered  int    // alerts that are in the digest
 	Digest    string // its incident; empty while there is none
 	Noisy     []Noisy
@@ -39,6 +50,7 @@ const maxNoisy = 3
 
 // A meter counts the incidents of a day.
 type meter struct {
+	budget    Budget
 	number    int64 // of the day since 1970
 	incidents int
 	gathered  int
@@ -53,7 +65,9 @@ type meter struct {
 // Totals are counted since the engine was made.
 type Totals struct{ Incidents, Gathered uint64 }
 
-func newMeter() meter { return meter{hosts: map[netip.Addr]int{}, rules: map[string]int{}} }
+func newMeter(b Budget) meter {
+	return meter{budget: b, hosts: map[netip.Addr]int{}, rules: map[string]int{}}
+}
 
 // turn begins a new day where at is one. A little time that runs back is of the day that is; far back it is another story.
 func (m *meter) turn(at int64) {
@@ -61,7 +75,7 @@ func (m *meter) turn(at int64) {
 	if at < 0 || number == m.number || number == m.number-1 {
 		return
 	}
-	next := newMeter()
+	next := newMeter(m.budget)
 	next.number, next.all = number, m.all
 	if number == m.number+1 {
 		next.before, next.known = m.incidents, true
@@ -71,7 +85,7 @@ func (m *meter) turn(at int64) {
 
 // over says whether the budget of the day, or of one of these hosts, is used up.
 func (m *meter) over(hosts []netip.Addr) bool {
-	return m.incidents >= DayBudget || slices.ContainsFunc(hosts, func(h netip.Addr) bool { return m.hosts[h] >= HostDayBudget })
+	return m.incidents >= m.budget.Day || slices.ContainsFunc(hosts, func(h netip.Addr) bool { return m.hosts[h] >= m.budget.Host })
 }
 
 // gathers says whether a would begin an incident that the day has no room for, and puts it into the digest if so.
@@ -111,7 +125,7 @@ func (g *Engine) Today() (today Day, before int, known bool) {
 	if g.ticked > 0 {
 		m.turn(g.ticked)
 	}
-	today = Day{Begin: time.Unix(0, m.number*day).UTC(), Incidents: m.incidents, Gathered: m.gathered, Digest: m.digest}
+	today = Day{Begin: time.Unix(0, m.number*day).UTC(), Incidents: m.incidents, Budget: m.budget.Day, Gathered: m.gathered, Digest: m.digest}
 	for rule, n := range m.rules {
 		today.Noisy = append(today.Noisy, Noisy{rule, n})
 	}

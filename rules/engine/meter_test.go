@@ -22,12 +22,12 @@ func TestDay(t *testing.T) {
 		want     int // incidents of 40 alerts, one every 35 minutes
 		gathered int
 	}{
-		{"low, of many hosts", rules.Low, func(i int) int { return i }, DayBudget + 1, 40 - DayBudget},
-		{"notices, of one host", rules.Notice, func(int) int { return 1 }, HostDayBudget + 1, 40 - HostDayBudget},
+		{"low, of many hosts", rules.Low, func(i int) int { return i }, dayBudget + 1, 40 - dayBudget},
+		{"notices, of one host", rules.Notice, func(int) int { return 1 }, hostDayBudget + 1, 40 - hostDayBudget},
 		{"of medium severity", rules.Medium, func(i int) int { return i }, 40, 0},
 		{"critical, of one host", rules.Critical, func(int) int { return 1 }, 40, 0},
 	} {
-		c, incidents := newCases(), map[string]bool{}
+		c, incidents := newCases(Budget{}), map[string]bool{}
 		for i := range 40 {
 			incidents[c.assign(&rules.Alert{ID: fmt.Sprint(i), Severity: test.severity}, midnight+int64(i)*35*minute, host(test.host(i)))] = true
 		}
@@ -36,7 +36,7 @@ func TestDay(t *testing.T) {
 		}
 	}
 
-	g := New(nil, Options{Emit: func(*rules.Alert) {}})
+	g := New(nil, Options{Budget: Budget{Day: 8, Host: 2}, Emit: func(*rules.Alert) {}})
 	n := 0
 	place := func(at int64, severity rules.Severity, host netip.Addr) *rules.Alert {
 		a := &rules.Alert{ID: fmt.Sprint(n), Rule: fmt.Sprint("R", n%4%3), Severity: severity}
@@ -50,21 +50,21 @@ func TestDay(t *testing.T) {
 	if a := place(midnight+21*minute, rules.High, host(19)); a.Incident != "i"+a.ID {
 		t.Errorf("a grave alert of a host that is in the digest is in incident %s", a.Incident)
 	}
-	if a := place(midnight+22*minute, rules.Low, host(19)); a.Incident == "d10" {
+	if a := place(midnight+22*minute, rules.Low, host(19)); a.Incident == "d8" {
 		t.Error("a low alert of a host with an open incident is in the digest")
 	}
-	want := Day{Begin: time.Unix(0, midnight).UTC(), Incidents: DayBudget + 2, Gathered: 10, Digest: "d10", Noisy: []Noisy{{"R0", 6}, {"R1", 3}, {"R2", 3}}}
+	want := Day{Begin: time.Unix(0, midnight).UTC(), Incidents: 10, Budget: 8, Gathered: 12, Digest: "d8", Noisy: []Noisy{{"R0", 6}, {"R1", 2}, {"R2", 2}}}
 	today, before, known := g.Today()
 	if !reflect.DeepEqual(today, want) || before != 0 || known {
 		t.Errorf("%+v %d %v, want %+v", today, before, known, want)
 	}
-	if a := place(midnight-minute, rules.Low, host(30)); a.Incident != "d10" {
+	if a := place(midnight-minute, rules.Low, host(30)); a.Incident != "d8" {
 		t.Errorf("a packet out of order is in incident %s", a.Incident)
 	}
 	if a := place(midnight+day, rules.Low, host(31)); a.Incident != "i"+a.ID {
 		t.Errorf("the next day begins with incident %s", a.Incident)
 	}
-	if today, before, known = g.Today(); today.Incidents != 1 || today.Gathered != 0 || today.Digest != "" || before != DayBudget+2 || !known {
+	if today, before, known = g.Today(); today.Incidents != 1 || today.Gathered != 0 || today.Digest != "" || before != 10 || !known {
 		t.Errorf("%+v %d %v", today, before, known)
 	}
 	place(midnight+9*day, rules.Low, host(32))
@@ -75,7 +75,7 @@ func TestDay(t *testing.T) {
 	if today, before, known = g.Today(); !today.Begin.Equal(time.Unix(0, midnight+10*day)) || today.Incidents != 0 || before != 1 || !known {
 		t.Errorf("%+v %d %v", today, before, known)
 	}
-	if got := g.Totals(); got != (Totals{DayBudget + 4, 11}) {
+	if got := g.Totals(); got != (Totals{12, 13}) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -132,7 +132,7 @@ func TestSave(t *testing.T) {
 		reflect.TypeFor[caseCell]():  "host incident opened last",
 		reflect.TypeFor[bucket]():    "left at storm open",
 		reflect.TypeFor[budget]():    "hosts sensor grave",
-		reflect.TypeFor[meter]():     "number incidents gathered digest hosts rules before known all",
+		reflect.TypeFor[meter]():     "budget number incidents gathered digest hosts rules before known all",
 		reflect.TypeFor[cause]():     "key words client",
 	} {
 		var names []string
