@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,6 +21,7 @@ type alertView struct {
 	Acts    []store.Act
 	Levels  []store.TLP
 	Chosen  store.TLP // of the preview
+	Masked  bool      // the preview, or the release that stands, is under pseudonyms
 	Preview string    // exactly what leaves, "" when none is asked for
 	Objects int       // in the preview
 	Stale   bool      // the alert has changed since it was released
@@ -75,11 +77,16 @@ func (s *Server) alertPage(w http.ResponseWriter, r *http.Request, status int, w
 	v.Stale = v.Alert.Released != nil && v.Alert.Updated.After(*v.Alert.Released)
 	if v.Alert.TLP != "" {
 		v.Chosen = v.Alert.TLP
+		if v.Masked, err = s.releasedMasked(r, v.Alert.ID); err != nil {
+			s.broken(w, r, err)
+			return
+		}
 	}
 	if text := r.FormValue("tlp"); text != "" && v.May("judge") {
+		v.Masked = r.FormValue("masked") != ""
 		if v.Chosen, err = store.ParseTLP(text); err != nil {
 			v.Error, v.Chosen = v.T("release.level"), store.Amber
-		} else if v.Preview, v.Objects, err = s.preview(r, v.Alert, v.Chosen); err != nil {
+		} else if v.Preview, v.Objects, err = s.preview(r, v.Alert, v.Chosen, v.Masked); err != nil {
 			s.broken(w, r, err)
 			return
 		}
@@ -87,10 +94,17 @@ func (s *Server) alertPage(w http.ResponseWriter, r *http.Request, status int, w
 	s.render(w, r, status, "alert.html", v)
 }
 
-// preview is what a release would send, last object first, save that the times of the release are those of now.
-func (s *Server) preview(r *http.Request, a store.Alert, tlp store.TLP) (text string, objects int, err error) {
+// releasedMasked says whether the release that stands is under pseudonyms.
+func (s *Server) releasedMasked(r *http.Request, id string) (bool, error) {
+	latest, _, err := s.Store.ListReleased(r.Context(), s.Scope, store.ReleaseFilter{Alert: id}, "", 1)
+	return len(latest) > 0 && latest[0].Masked, err
+}
+
+// preview is what a release would send, last object first, save that the times of the release are those of now, and that
+// pseudonyms are those of nobody.
+func (s *Server) preview(r *http.Request, a store.Alert, tlp store.TLP, masked bool) (text string, objects int, err error) {
 	now := s.Now().UTC().Truncate(time.Millisecond)
-	release := store.Released{Alert: a, Added: now, Created: now, TLP: tlp}
+	release := store.Released{Alert: a, Added: now, Created: now, TLP: tlp, Masked: masked}
 	before, _, err := s.Store.ListReleased(r.Context(), s.Scope, store.ReleaseFilter{Alert: a.ID}, "", 1)
 	if err != nil {
 		return "", 0, err
@@ -98,8 +112,12 @@ func (s *Server) preview(r *http.Request, a store.Alert, tlp store.TLP) (text st
 	if len(before) > 0 {
 		release.Created = before[0].Created
 	}
+	mask, err := share.NewMask(r.Context(), s.Store, s.Scope, "")
+	if err != nil {
+		return "", 0, err
+	}
 	var b bytes.Buffer
-	bundle := share.Bundle(s.Scope.Operator(), release)
+	bundle := share.Bundle(s.Scope.Operator(), mask.Released(release))
 	for _, o := range slices.Backward(bundle) { // the finding itself first
 		var indented bytes.Buffer
 		if err := json.Indent(&indented, o.JSON(), "", "  "); err != nil {
@@ -148,10 +166,16 @@ func (s *Server) release(w http.ResponseWriter, r *http.Request) {
 		s.alertPage(w, r, http.StatusConflict, s.view(r).T("release.changed"))
 		return
 	}
-	s.act(w, r, func(id, who string) error {
-		_, err := s.Store.Release(r.Context(), s.Scope, id, tlp, who, s.Now())
-		return err
-	})
+	release := s.Store.Release
+	if r.PostFormValue("masked") != "" {
+		release = s.Store.ReleaseMasked
+	}
+	_, err = release(r.Context(), s.Scope, a.ID, tlp, s.view(r).User.Name, s.Now())
+	if errors.Is(err, store.ErrOtherForm) {
+		s.alertPage(w, r, http.StatusConflict, s.view(r).T("release.form"))
+		return
+	}
+	s.act(w, r, func(string, string) error { return err })
 }
 
 func (s *Server) retract(w http.ResponseWriter, r *http.Request) {
