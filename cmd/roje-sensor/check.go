@@ -8,19 +8,21 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/roje-ot/roje/sensor"
+	"github.com/roje-ot/roje/sensor/plant"
 )
 
 func check() *cobra.Command {
 	var config string
 	cmd := &cobra.Command{
-		Use: "check --config FILE", Short: "Say all that is wrong with a configuration and its rules, at once", Args: needs(cobra.NoArgs),
+		Use: "check --config FILE", Short: "Say all that is wrong with a configuration, its rules and its point lists, at once", Args: needs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if config == "" {
 				return usageError{errors.New("name the configuration with --config FILE")}
 			}
 			cfg, err := sensor.LoadConfig(config)
 			book, rules := sensor.LoadRulebook(cfg.RuleFiles(), time.Now())
-			if err := errors.Join(err, rules); err != nil {
+			lists := checkLists(cfg.Points, err)
+			if err := errors.Join(err, rules, lists); err != nil {
 				return err
 			}
 			sayExpired(cmd.OutOrStdout(), book)
@@ -30,6 +32,19 @@ func check() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&config, "config", "", "configuration `FILE`")
 	return cmd
+}
+
+// checkLists reads the point lists of a configuration; not where bad, what is wrong with it, has said so already.
+func checkLists(files []plant.File, bad error) error {
+	if bad != nil {
+		for i := range files {
+			if files[i].Check() != nil {
+				return nil
+			}
+		}
+	}
+	_, err := plant.Load(files)
+	return err
 }
 
 func rulesCommand() *cobra.Command {

@@ -1,5 +1,5 @@
 // Command generate writes the tables of docs/ that come from the code: what is decoded to which depth, which rules
-// there are, and which words a rule can use. `make generate` runs it; CI holds the result against what is committed.
+// there are, which words a rule can use, and which columns a point list has. `make generate` runs it; CI holds the result against what is committed.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"github.com/roje-ot/roje/rules/attack"
 	"github.com/roje-ot/roje/rules/lang"
 	"github.com/roje-ot/roje/rules/pack"
+	"github.com/roje-ot/roje/sensor/plant"
 )
 
 //go:generate go run . ..
@@ -41,6 +42,8 @@ func write(dir string) error {
 		"rules.md":     rulePage(set),
 		"rule-words.md": notice + "# Words of the rule language\n\nWhat a condition (`where`), a selector and a sentence of a rule can name.\n\n" +
 			lang.NewVocabulary(catalog.All).Markdown(),
+		"point-columns.md": notice + "# Columns and types of point lists\n\nWhat the first line of a [point list](points.md) may hold, and what may stand in the column `type`. Capitals, spaces and signs do not count in a heading or a type.\n\n" +
+			"## Columns\n\n" + plant.Markdown() + "\n## Types\n\nA type of 104 may also be its number or its name: `31`, `TI 31`, `M_DP_TB_1`. Types that differ only in their time tag are one.\n\n" + plant.TypesMarkdown(),
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return err

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/roje-ot/roje/cmd/roje-lab/script"
 )
 
 // A site is the demo's processes and where they are.
@@ -97,11 +99,18 @@ func (s *site) learn(ctx context.Context, captures ...string) error {
 // startSensor starts the sensor with a configuration, to which it adds where its state is.
 func (s *site) startSensor(ctx context.Context, config string) (*process, error) {
 	path := filepath.Join(s.dir, "sensor.yaml")
-	config = fmt.Sprintf("state: %s\nphase: enforce\n%s", quote(s.state()), config)
+	config = fmt.Sprintf("state: %s\nphase: enforce\n%s%s", quote(s.state()), s.lists(), config)
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
 	return s.start(ctx, "roje-sensor", "run", "--config", path)
+}
+
+// lists names the point lists of the cast, so that alerts say what points are called.
+func (s *site) lists() string {
+	at := func(name string) string { return quote(filepath.Join(s.Testdata, script.ListsDir, name)) }
+	return fmt.Sprintf("points:\n  - file: %s\n  - file: %s\n  - {file: %s, station: 4}\n  - {file: %s, station: 5}\n",
+		at("substation.csv"), at("telecom.csv"), at("rtu-4.xml"), at("rtu-5.xml"))
 }
 
 // stop ends what still runs, the last started first.
