@@ -27,7 +27,7 @@ func userCommand() *cobra.Command {
 	var data string
 	cmd.PersistentFlags().StringVar(&data, "data", "", "the collector's data folder")
 	cmd.MarkPersistentFlagRequired("data")
-	cmd.AddCommand(userAdd(&data), userList(&data), userPassword(&data), userDisable(&data, true), userDisable(&data, false), userSeal(&data), userSecond(&data))
+	cmd.AddCommand(userAdd(&data), userList(&data), userPassword(&data), userDisable(&data, true), userDisable(&data, false), userSeal(&data), userSecond(&data), userCeiling(&data))
 	return cmd
 }
 
@@ -192,6 +192,31 @@ func userSecond(data *string) *cobra.Command {
 	}
 }
 
+func userCeiling(data *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "ceiling NAME LEVEL", Short: "set the strictest TLP that a cert account is shown: clear, green, amber, amber+strict, or any", Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			db, scope, _, err := collector.OpenStore(cmd.Context(), *data)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			u, err := db.GetUser(cmd.Context(), scope, args[0])
+			if err != nil {
+				return fmt.Errorf("user %s: %w", args[0], err)
+			}
+			level := args[1]
+			if level == "any" {
+				level = ""
+			}
+			if err := account.SetCeiling(&u, level); err != nil {
+				return fmt.Errorf("user %s: %w", args[0], err)
+			}
+			return db.PutUser(cmd.Context(), scope, u, who, time.Now())
+		},
+	}
+}
+
 func userList(data *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "list the users", Args: cobra.NoArgs,
@@ -224,6 +249,9 @@ func userList(data *string) *cobra.Command {
 					state += ", seal broken " + glass.Opened.UTC().Format(time.RFC3339)
 				case account.HasSecond(&u):
 					state += ", second factor"
+				}
+				if u.Ceiling != "" {
+					state += ", up to TLP " + string(u.Ceiling)
 				}
 				if u.SignedIn != nil {
 					signedIn = u.SignedIn.UTC().Format(time.RFC3339)

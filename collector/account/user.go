@@ -60,6 +60,25 @@ func names(roles []store.Role) []string {
 	return out
 }
 
+// ErrCeiling says that an account has no ceiling.
+var ErrCeiling = errors.New("only a cert account has a ceiling")
+
+// SetCeiling sets the strictest level that a cert account is shown, "" for any; the caller stores u.
+func SetCeiling(u *store.User, level string) error {
+	if u.Role != store.CERT {
+		return ErrCeiling
+	}
+	if level == "" {
+		u.Ceiling = ""
+		return nil
+	}
+	tlp, err := store.ParseTLP(level)
+	if err == nil {
+		u.Ceiling = tlp
+	}
+	return err
+}
+
 // Home is where a role's pages begin.
 func Home(role store.Role) string {
 	switch role {

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/rules/batch"
 )
 
 // What the entries are called that are no acts of the store.
@@ -19,6 +21,7 @@ const (
 	SignInRefused = "sign-in-refused" // wrong name or password, or too many of them
 	Denied        = "denied"          // signed in, and not allowed
 	SensorRefused = "sensor-refused"  // a sensor's certificate, token, signature or chain
+	Exported      = "export"          // what was released was written to files for Object
 	KeyAdded      = "audit-key"       // a collector signs from now on: Object is its key's hash, Detail the key
 	Contradicted  = "audit-split"     // a collector has signed another log than this one
 	CopyRenewed   = "audit-copy"      // a collector's copy of the log was set aside, Detail says why
@@ -94,15 +97,40 @@ func (r *Refused) watch(next http.Handler, judge func(*http.Request, int) (what,
 			if err != nil {
 				host = req.RemoteAddr
 			}
-			r.note(Entry{At: r.Now(), Operator: r.Operator, Who: who, What: what, Object: host, Detail: fmt.Sprintf("%s %s: %d", req.Method, req.URL.Path, seen.status)})
+			detail := fmt.Sprintf("%s %s: %d", req.Method, req.URL.Path, seen.status)
+			if why := seen.why(); why != "" {
+				detail += " " + why
+			}
+			r.note(Entry{At: r.Now(), Operator: r.Operator, Who: who, What: what, Object: host, Detail: detail})
 		}
 	})
 }
 
-// answer remembers the status.
+// answer remembers the status and, of a refusal, the beginning of its body.
 type answer struct {
 	http.ResponseWriter
 	status int
+	body   []byte
+}
+
+// mostBody is how much of a refusal's body is remembered.
+const mostBody = 1 << 10
+
+// Write implements http.ResponseWriter.
+func (a *answer) Write(b []byte) (int, error) {
+	if a.status >= http.StatusBadRequest {
+		a.body = append(a.body, b[:min(len(b), mostBody-len(a.body))]...)
+	}
+	return a.ResponseWriter.Write(b)
+}
+
+// why is the reason that a refusal gives to a sensor, "" if it gives none.
+func (a *answer) why() string {
+	var no batch.Refusal
+	if json.Unmarshal(a.body, &no) != nil || no.Message == "" {
+		return ""
+	}
+	return string(no.Code) + ": " + no.Message
 }
 
 // WriteHeader implements http.ResponseWriter.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/roje-ot/roje/collector/account"
+	"github.com/roje-ot/roje/collector/share"
 	"github.com/roje-ot/roje/collector/store"
 )
 
@@ -14,6 +15,7 @@ type usersView struct {
 	view
 	Users    []userRow
 	Roles    []store.Role
+	Levels   []store.TLP
 	Name     string // whose one-time password is shown
 	Password string // shown once
 }
@@ -24,6 +26,9 @@ type userRow struct {
 	Second bool // with a second factor
 	Sealed bool // break-glass
 }
+
+// Pulls says whether it is a program that pulls released alerts.
+func (u userRow) Pulls() bool { return u.Role == store.CERT }
 
 // Local says whether password and role are kept here: they are not of a sealed account, nor of one that an identity
 // provider vouches for.
@@ -47,7 +52,7 @@ func (s *Server) usersPage(w http.ResponseWriter, r *http.Request, status int, v
 	for _, u := range users {
 		v.Users = append(v.Users, rowOf(u))
 	}
-	v.Roles = account.Everyone
+	v.Roles, v.Levels = account.Everyone, share.Releasable()
 	s.render(w, r, status, "users.html", v)
 }
 
@@ -134,6 +139,10 @@ func (s *Server) editUser(w http.ResponseWriter, r *http.Request) {
 	switch do {
 	case "password":
 		v.Name, v.Password = u.Name, account.Reset(&u)
+	case "ceiling":
+		if err := account.SetCeiling(&u, r.PostFormValue("tlp")); err != nil {
+			v.Error = v.T("users.badceiling")
+		}
 	case "disable":
 		u.Disabled = true
 	case "enable":
