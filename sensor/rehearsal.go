@@ -254,15 +254,38 @@ func (d *daemon) baselineHealth() *batch.BaselineHealth {
 		h.Shadow = d.rehearsal.tally.health(d.rehearsal.base != nil)
 	}
 	h.Windows = d.workHealth()
-	if h.Shadow == nil && h.Windows == nil {
+	if d.base.Phase() == rules.Enforce {
+		h.Stale = d.base.CountStale(d.judgeTime())
+	}
+	if h.Shadow == nil && h.Windows == nil && h.Stale == 0 {
 		return nil
 	}
 	return h
 }
 
+// sayStale says, at most once a day, that approved items have not been seen for their age limit.
+func (d *daemon) sayStale() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.judgeTime()
+	day := now / (24 * 3600e9)
+	if now == 0 || day == d.staleDay || d.base.Phase() != rules.Enforce {
+		return
+	}
+	d.staleDay = day
+	stale := d.base.Stale(now)
+	if len(stale) == 0 {
+		return
+	}
+	d.box.alert(d.notice("sensor-baseline-stale", fmt.Sprint(day), time.Unix(0, now), fmt.Sprintf(
+		"%d items of the approved baseline used to be there and were not seen for their age limit, such as: %s. `roje-sensor baseline stale` lists them, `baseline retire` takes them out.",
+		len(stale), stale[0].Key())))
+}
+
 var (
 	wouldRaise   = prometheus.NewDesc("roje_baseline_would_raise", "Alerts that enforcing what is being learned would have raised in the last 14 days.", []string{"family"}, nil)
 	workWithheld = prometheus.NewDesc("roje_maintenance_withheld", "Alerts that maintenance which goes on has kept back.", []string{"id"}, nil)
+	staleItems   = prometheus.NewDesc("roje_baseline_stale", "Approved items that were not seen for their age limit.", nil, nil)
 	wouldADay    = prometheus.NewDesc("roje_baseline_would_raise_incidents_a_day", "Incidents a day that enforcing what is being learned would raise.", nil, nil)
 )
 
@@ -272,6 +295,7 @@ func (d *daemon) collectBaseline(out chan<- prometheus.Metric) {
 	if h == nil {
 		return
 	}
+	out <- prometheus.MustNewConstMetric(staleItems, prometheus.GaugeValue, float64(h.Stale))
 	for _, w := range h.Windows {
 		out <- prometheus.MustNewConstMetric(workWithheld, prometheus.GaugeValue, float64(w.Withheld), w.ID)
 	}

@@ -53,6 +53,7 @@ type daemon struct {
 
 	rehearsal rehearsal // guarded by mu
 	works     *maintenance.Book
+	staleDay  int64 // day of packet time on which stale items were said last; guarded by mu
 
 	courier *evidence.Courier // nil where nothing is delivered
 	assets  *asset.Registry
@@ -302,6 +303,7 @@ func (d *daemon) tick(ctx context.Context) {
 			}
 			d.keepRehearsal()
 			d.turnMaintenance()
+			d.sayStale()
 			d.takeStock(time.Now())
 			d.keepActs()
 			d.keepLast(false)

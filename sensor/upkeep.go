@@ -130,12 +130,19 @@ func writeMaintenance(dir string, works *maintenance.Book) error {
 	return replaceFile(filepath.Join(dir, maintenance.FileName), text, 0o600)
 }
 
-// sayWork raises a notice. It is called under the lock.
+// sayWork raises a notice of a window. It is called under the lock.
 func (d *daemon) sayWork(w *maintenance.Window, rule string, at time.Time, title string) {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s", d.cfg.Name, rule, w.ID))
-	d.box.alert(&rules.Alert{ID: hex.EncodeToString(sum[:8]), Rule: rule, Title: title, Severity: rules.Notice, Techniques: []string{}, First: at.UTC(), Last: at.UTC(), Count: 1,
-		Score: rules.Score{Confidence: 1}, Maintenance: w.String()})
+	a := d.notice(rule, w.ID, at, title)
+	a.Maintenance = w.String()
+	d.box.alert(a)
+}
+
+// notice makes an alert of the sensor's own about its baseline, and logs it; key tells one from another.
+func (d *daemon) notice(rule, key string, at time.Time, title string) *rules.Alert {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%s", d.cfg.Name, rule, key))
 	d.log.Info(title, "rule", rule)
+	return &rules.Alert{ID: hex.EncodeToString(sum[:8]), Rule: rule, Title: title, Severity: rules.Notice, Techniques: []string{}, First: at.UTC(), Last: at.UTC(), Count: 1,
+		Score: rules.Score{Confidence: 1}}
 }
 
 // A MaintenanceOrder asks for something about maintenance.

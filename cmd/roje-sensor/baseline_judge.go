@@ -125,3 +125,15 @@ func relearn(put ask) *cobra.Command {
 	by.flags(cmd)
 	return cmd
 }
+
+func retire(put ask) *cobra.Command {
+	var by decider
+	var item string
+	cmd := &cobra.Command{Use: "retire", Short: "Take out of the baseline what was not seen for its age limit", Args: needs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return by.decide(cmd, put, &baseline.Order{Do: "retire", Item: item})
+		}}
+	by.flags(cmd)
+	cmd.Flags().StringVar(&item, "item", "", "only this one, by its `KEY`")
+	return cmd
+}

@@ -131,6 +131,7 @@ func (b *Baseline) message(e *rules.Event) {
 	e.Facts.Approved = o != nil && o.approved()
 	b.figures(e, c)
 	if phase == rules.Enforce && b.knows {
+		c.touch(o, station, e.At)
 		e.Facts.Held = o != nil && o.state == Held
 		b.compare(e, c, station)
 	}

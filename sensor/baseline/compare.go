@@ -71,6 +71,7 @@ func (b *Baseline) compareTargets(e *rules.Event, server *host) (novel rules.Nov
 			novel |= rules.NewTarget
 			continue
 		}
+		t.touch(e.At)
 		if i == 0 {
 			e.Facts.Low, e.Facts.High, e.Facts.Ranged = t.low, t.high, t.ranged
 		}
@@ -90,7 +91,11 @@ func (b *Baseline) comparePoints(e *rules.Event, c *context) (novel rules.Novel)
 	station, number := e.Msg.Station, c.server.number
 	runs(e.Msg.Points, func(kind protocols.Kind, lo, hi uint32) {
 		s := b.span(c, spanKey{number, station, kind})
-		if s != nil && len(s.approved) > 0 && !s.approved.has(lo, hi) {
+		switch {
+		case s == nil || len(s.approved) == 0:
+		case s.approved.has(lo, hi):
+			s.touch(e.At)
+		default:
 			novel |= rules.NewPoint
 		}
 	})

@@ -29,6 +29,9 @@ type mark struct {
 	when  int64
 	dirty bool
 	support
+
+	seen int64 // since it was approved, to the hour; 0: not since
+	gap  int64 // its longest pause since, ns
 }
 
 // support is in how many different hours and on how many different days of packet time something was seen.
@@ -116,6 +119,9 @@ type Item struct {
 	Last     time.Time   `json:"last"`
 	Who      string      `json:"who,omitempty"`  // who approved it
 	When     *time.Time  `json:"when,omitempty"` // and when
+
+	Seen  *time.Time `json:"seen,omitempty"`  // of an approved item: when it was seen last while it was enforced, to the hour
+	Pause int64      `json:"pause,omitempty"` // and its longest pause since, seconds
 }
 
 // Key names the item among all others; it sorts items by kind, then by who talks to whom.
@@ -164,6 +170,10 @@ func (it *Item) put(m *mark) {
 		when := time.Unix(0, m.when).UTC()
 		it.When = &when
 	}
+	if m.seen != 0 {
+		seen := time.Unix(0, m.seen).UTC()
+		it.Seen, it.Pause = &seen, m.gap/int64(time.Second)
+	}
 }
 
 // take is the reverse of put.
@@ -172,5 +182,8 @@ func (it *Item) take(m *mark) {
 		support: support{it.Hours, it.Days, int32(it.Last.UnixNano() / anHour)}}
 	if it.When != nil {
 		m.when = it.When.UnixNano()
+	}
+	if it.Seen != nil {
+		m.seen, m.gap = it.Seen.UnixNano(), it.Pause*int64(time.Second)
 	}
 }

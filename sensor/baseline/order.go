@@ -20,7 +20,7 @@ type Order struct {
 	Why     string     `json:"why,omitempty"`
 	Classes []Class    `json:"classes,omitempty"` // of approve
 	Host    netip.Addr `json:"host,omitzero"`     // of approve, rollback and relearn
-	Item    string     `json:"item,omitempty"`    // of approve: this one, by its key
+	Item    string     `json:"item,omitempty"`    // of approve and retire: this one, by its key
 	Version int        `json:"version,omitempty"` // of rollback
 	Text    []byte     `json:"text,omitempty"`    // of import
 	JSON    bool       `json:"json,omitempty"`    // of propose: one object per group
@@ -48,6 +48,10 @@ var orders = map[string]struct {
 	"relearn": {true, func(b *Baseline, o *Order, at time.Time) (Answer, error) {
 		return silent, b.Relearn(o.Host, o.Who, o.Why, at)
 	}},
+	"stale": {false, func(b *Baseline, _ *Order, at time.Time) (Answer, error) {
+		return staleText(b.Stale(at.UnixNano())), nil
+	}},
+	"retire": {true, retire},
 	"import": {true, func(b *Baseline, o *Order, at time.Time) (Answer, error) {
 		if err := b.Import(bytes.NewReader(o.Text)); err != nil {
 			return nil, err
@@ -98,6 +102,14 @@ func approve(b *Baseline, o *Order, at time.Time) (Answer, error) {
 		}
 		return nil
 	}, nil
+}
+
+func retire(b *Baseline, o *Order, at time.Time) (Answer, error) {
+	n, err := b.Retire(o.Item, o.Who, o.Why, at)
+	return func(out io.Writer) error {
+		_, err := fmt.Fprintf(out, "%d items are no longer part of the baseline\n", n)
+		return err
+	}, err
 }
 
 // proposal says what waits, in groups.
