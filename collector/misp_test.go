@@ -2,6 +2,7 @@ package collector
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/roje-ot/roje/collector/share/specimen"
 	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/collector/store/sqlite"
 	"github.com/roje-ot/roje/testdata/need"
 )
 
@@ -155,5 +157,45 @@ func TestMISP(t *testing.T) {
 		if !tags[want] {
 			t.Errorf("no event has the tag %s: %v", want, tags)
 		}
+	}
+}
+
+// TestExport holds that files for a CERT have what its account may pull and nothing else, and that the audit log tells of it.
+func TestExport(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	db, err := sqlite.Open(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	scope, err := store.For(DefaultOperator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	releaseSpecimens(t, db, scope)
+	for name, role := range map[string]store.Role{"cert": store.CERT, "ana": store.Analyst} {
+		if err := db.PutUser(t.Context(), scope, store.User{Name: name, Role: role, Ceiling: store.Amber, Created: time.Now()}, "test", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := filepath.Join(t.TempDir(), "out")
+	n, err := Export(t.Context(), data, "cert", "test", out)
+	if err != nil || n != 4+4 {
+		t.Fatalf("%d files, %v; want 4 events, a manifest, hashes, a table and a bundle", n, err)
+	}
+	for _, name := range []string{"stix.json", "alerts.csv", "misp/manifest.json", "misp/hashes.csv"} {
+		text, err := os.ReadFile(filepath.Join(out, name))
+		if err != nil || len(text) == 0 || strings.Contains(string(text), "10.20.0.66") || strings.Contains(string(text), "02:00:5e:10:00:66") {
+			t.Errorf("%s: %v, %.300s", name, err, text)
+		}
+	}
+	for _, bad := range [][2]string{{"ana", out + "2"}, {"nobody", out + "3"}, {"cert", out}} {
+		if _, err := Export(t.Context(), data, bad[0], "test", bad[1]); err == nil {
+			t.Errorf("for %s to %s: no error", bad[0], bad[1])
+		}
+	}
+	leaves, err := db.Leaves(t.Context(), scope, 0, 10)
+	if err != nil || len(leaves) != 1 || !strings.Contains(string(leaves[0]), `"what":"export","object":"cert"`) {
+		t.Errorf("audit log %q, %v", leaves, err)
 	}
 }

@@ -207,15 +207,25 @@ const (
 	openWait   = 10 * time.Minute
 )
 
-// Append adds entries; nil says that the store has them. An act that the log tells of already, as another collector was
-// first, is left out. The copy follows; where it cannot, as its disk is full, it does so later.
+// Append adds entries; nil says that the store has them. The copy follows; where it cannot, as its disk is full, it does so
+// later.
 func (l *Log) Append(entries ...Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), appendWait)
 	defer cancel()
-	err := l.shared.AppendLeaves(ctx, l.scope, func(n, act int64) (lines [][]byte, last int64, err error) {
+	if err := Append(ctx, l.shared, l.scope, entries...); err != nil {
+		return err
+	}
+	l.CatchUp(ctx) // what it could not do now, the keeper tries again and reports
+	return nil
+}
+
+// Append adds entries to the log of a store, for who has no copy of it. An act that the log tells of already, as another
+// collector was first, is left out.
+func Append(ctx context.Context, shared store.Audit, s store.Scope, entries ...Entry) error {
+	err := shared.AppendLeaves(ctx, s, func(n, act int64) (lines [][]byte, last int64, err error) {
 		last = act
 		for _, e := range entries {
 			if e.Act != 0 && e.Act <= act {
@@ -234,7 +244,6 @@ func (l *Log) Append(entries ...Entry) error {
 	if err != nil {
 		return fmt.Errorf("audit log: %w", err)
 	}
-	l.CatchUp(ctx) // what it could not do now, the keeper tries again and reports
 	return nil
 }
 

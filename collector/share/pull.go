@@ -14,6 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/roje-ot/roje/collector/store"
 )
 
@@ -192,7 +194,7 @@ func (f *Files) event(ctx context.Context, name string) ([]byte, error) {
 	return mispJSON(e.Event), nil
 }
 
-// Write gives each file of the MISP feed and the table, by its name, to put.
+// Write gives each file of the MISP feed, the table, and all objects as a STIX 2.1 bundle, by name, to put.
 func (f *Files) Write(ctx context.Context, put func(name string, text []byte) error) error {
 	feed, err := f.feed(ctx)
 	if err == nil {
@@ -201,7 +203,14 @@ func (f *Files) Write(ctx context.Context, put func(name string, text []byte) er
 	if err != nil {
 		return err
 	}
+	var objects []Object
+	had := map[string]bool{}
 	err = f.each(ctx, f.Recipient(ctx), func(r store.Released, _ string) error {
+		for _, o := range Bundle(f.Scope.Operator(), r) {
+			if !had[o.ID()] {
+				had[o.ID()], objects = true, append(objects, o)
+			}
+		}
 		if e, ok := MISP(f.Scope.Operator(), r); ok {
 			return put("misp/"+e.UUID+".json", mispJSON(e.Event))
 		}
@@ -214,7 +223,8 @@ func (f *Files) Write(ctx context.Context, put func(name string, text []byte) er
 	if err != nil {
 		return err
 	}
-	return put("alerts.csv", table)
+	bundle := Object{"type": "bundle", "id": "bundle--" + uuid.NewString(), "objects": objects}
+	return errors.Join(put("alerts.csv", table), put("stix.json", bundle.JSON()))
 }
 
 // columns are those of the table, with what is in them.
