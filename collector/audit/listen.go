@@ -22,7 +22,6 @@ const (
 	Denied        = "denied"          // signed in, and not allowed
 	SensorRefused = "sensor-refused"  // a sensor's certificate, token, signature or chain
 	Exported      = "export"          // what was released was written to files for Object
-	Exported      = "export"          // what was released was written to files for Object
 	KeyAdded      = "audit-key"       // a collector signs from now on: Object is its key's hash, Detail the key
 	Contradicted  = "audit-split"     // a collector has signed another log than this one
 	CopyRenewed   = "audit-copy"      // a collector's copy of the log was set aside, Detail says why
