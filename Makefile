@@ -7,6 +7,9 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.version=$(VERSION)
 PACKAGES := ./... github.com/roje-ot/roje/testdata/need github.com/roje-ot/roje/testdata/need/suite
 FUZZTIME ?= 20s
+STORED ?= 1000000,10000000
+TURNS ?= 200
+BURST ?= 3000000
 
 .PHONY: help
 help: ## what each target does
@@ -64,8 +67,16 @@ bench-capture: ## capturing beside gopacket and tcpdump, in turns, with the rati
 	$(GO) run ./sensor/capture/bench
 
 .PHONY: bench-store
-bench-store: ## pages and searches of the queue at the API over 1 and 10 million stored alerts (hours, many GB)
-	$(GO) test ./collector/store/history -run '^$$' -bench History -alerts 1000000,10000000 -benchtime 1x -timeout 5h
+bench-store: ## pages and searches of the queue at the API over STORED alerts, 1 and 10 million (hours, many GB)
+	$(GO) test ./collector/store/history -run '^$$' -bench History -alerts $(STORED) -benchtime 1x -timeout 5h
+
+.PHONY: bench-ingest
+bench-ingest: ## durable intake of both stores beside the raw store, with the ratios that must hold (PostgreSQL, minutes)
+	$(GO) test ./collector/store/sqlite ./collector/store/postgres -p 1 -run '^$$' -bench Ingest -benchmem -benchtime $(TURNS)x -count 3 -timeout 1h
+
+.PHONY: burst
+burst: ## BURST alerts at once, 3 million, absorbed by spools and credit with none lost (up to two hours, many GB)
+	$(GO) test ./cmd -count=1 -run 'TestBurst$$' -burst $(BURST) -timeout 2h -v
 
 .PHONY: conformance
 conformance: ## field by field against tshark over the capture corpus (needs tshark and the corpus)
