@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -163,5 +164,28 @@ func TestListedMappings(t *testing.T) {
 	t.Logf("effects seen: %d with lists, %d without", with, without)
 	if missing > 0 || with < without || with == 0 {
 		t.Errorf("%d effects are missed; %d are seen with lists, %d without", missing, with, without)
+	}
+}
+
+// TestReloadLists holds that a daemon reads its lists at the start and anew with its rules, and that it goes on with those
+// before where something is wrong with them.
+func TestReloadLists(t *testing.T) {
+	path := put(t, filepath.Join(t.TempDir(), "list.csv"), "ca;ioa;type;name\n1;1001;31;breaker Q0\n")
+	d := standing(t, Config{Points: []plant.File{{Path: path}}, Replay: Recorded{Files: []string{filepath.Join(need.Root(t), "testdata", "demo.pcap")}}}, slog.New(slog.DiscardHandler))
+	points := func() int {
+		d.rules.mu.Lock()
+		defer d.rules.mu.Unlock()
+		return len(d.rules.book.Points.Points)
+	}
+	if n := points(); n != 1 {
+		t.Fatalf("%d points at the start", n)
+	}
+	put(t, path, "ca;ioa;type;name\n1;1001;31;breaker Q0\n1;1002;31;isolator Q1\n")
+	if _, _, err := d.reloadRules(); err != nil || points() != 2 {
+		t.Errorf("%d points after the list has grown: %v", points(), err)
+	}
+	put(t, path, "ca;ioa;type;name\n1;1001;31;breaker Q0\n1;x;31;isolator Q1\n")
+	if _, _, err := d.reloadRules(); err == nil || !strings.Contains(err.Error(), path+`:3:3: ioa "x"`) || points() != 2 {
+		t.Errorf("%d points after the list is wrong: %v", points(), err)
 	}
 }

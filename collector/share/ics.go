@@ -114,6 +114,9 @@ func PointWords(p rules.Point) string {
 	if p.N > 1 {
 		text = fmt.Sprintf("%s %d to %d", p.Kind, p.Addr, uint64(p.Addr)+uint64(p.N)-1)
 	}
+	if p.Name != "" {
+		text = p.Name + " (" + text + ")"
+	}
 	if p.Value != nil {
 		text += fmt.Sprintf(" = %g", *p.Value)
 	}

@@ -29,9 +29,9 @@ import (
 //	       pseudonym in one of 500 networks
 //	IPv6   fd00::/8 (RFC 4193)
 //	MAC    02:…, locally administered (IEEE 802c)
-//	names  name-…
+//	names  name-…, also those that point lists give
 //
-// Ports, stations, points, values and times stay: they are what a finding is about.
+// Ports, stations, addresses of points, values and times stay: they are what a finding is about.
 type Mask struct {
 	key   []byte
 	names []string // longest first
@@ -91,8 +91,23 @@ func (m *Mask) alert(a *rules.Alert) {
 	}
 	a.Client, a.Server = m.endpoint(a.Client), m.endpoint(a.Server)
 	a.Evidence, a.Frames = nil, nil
+	m.points(a)
 	for _, text := range []*string{&a.Title, &a.Learned, &a.Observed, &a.Rule} {
 		*text = m.Text(*text)
+	}
+}
+
+// points masks what the site's point lists call points: "breaker Q0, bay E03" says whose it is.
+func (m *Mask) points(a *rules.Alert) {
+	a.Points = slices.Clone(a.Points)
+	for i := range a.Points {
+		p := &a.Points[i]
+		if utf8.RuneCountInString(p.Name) >= shortest {
+			for _, text := range []*string{&a.Title, &a.Learned, &a.Observed} {
+				*text = m.replace(*text, p.Name)
+			}
+		}
+		p.Name = m.name(p.Name)
 	}
 }
 

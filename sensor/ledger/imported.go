@@ -59,12 +59,7 @@ func (l *Ledger) Use(p Points) {
 // forget drops the reverse of m.
 func (ms *mappings) forget(m *mapping) {
 	if m.shown != nil {
-		for at, s := range ms.shows {
-			if s == m.shown {
-				delete(ms.shows, at)
-				break
-			}
-		}
+		delete(ms.shows, m.shown.at)
 	}
 }
 

@@ -39,6 +39,7 @@ type mapping struct {
 
 // A shown is an indication that is known to follow a command.
 type shown struct {
+	at        pointKey // its own place
 	command   pointKey
 	followed  int     // changes that followed a command
 	alone     int     // changes that nothing explained
@@ -139,7 +140,7 @@ func (ms *mappings) show(k pointKey, m *mapping) {
 	if taken := ms.shows[at]; taken != nil {
 		return // it follows another command already
 	}
-	m.shown = &shown{command: k}
+	m.shown = &shown{at: at, command: k}
 	ms.shows[at] = m.shown
 }
 

@@ -312,7 +312,7 @@ func (r *row) register(p *Point) {
 	if p.Type != nil && p.Type.count > 0 {
 		p.N = p.Type.count
 	}
-	if n, ok := r.number("count", 65536); ok {
+	if n, ok := r.number("count", maxRegisters); ok {
 		p.N = n
 	}
 	if p.N == 0 || p.Addr+p.N > 65536 {

@@ -5,6 +5,6 @@
 //	               ├─▸ Load ─▸ Book ─┼─▸ Mappings  which indication follows which command: the ledger judges effects by it
 //	DNP3 XML ──────┘                 └─▸ Compare   list against what is seen and what was learned
 //
-// Limits: a file has at most 16 MiB, all files together at most 200 000 points. A name has at most 200 characters. Bits
-// within a register, IEC 61850 names and octet strings are not told apart.
+// Limits: a file has at most 16 MiB, all files together at most 200 000 points. A name has at most 200 characters,
+// a point at most 256 registers. Bits within a register, IEC 61850 names and octet strings are not told apart.
 package plant

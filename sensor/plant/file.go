@@ -29,10 +29,11 @@ type File struct {
 }
 
 const (
-	maxFile   = 16 << 20
-	maxPoints = 200000
-	maxName   = 200
-	maxFaults = 100 // that are told one by one
+	maxFile      = 16 << 20
+	maxPoints    = 200000
+	maxName      = 200
+	maxRegisters = 256 // that one point takes
+	maxFaults    = 100 // that are told one by one
 )
 
 // Check returns all that is wrong with f and can be known without opening it.
