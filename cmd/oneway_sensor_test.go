@@ -15,9 +15,12 @@ import (
 	"time"
 
 	"github.com/roje-ot/roje/collector/receive"
+	"github.com/roje-ot/roje/collector/sealed"
 	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/rules/batch/proof"
 	"github.com/roje-ot/roje/sensor"
 	"github.com/roje-ot/roje/sensor/enrol"
+	"github.com/roje-ot/roje/sensor/ledger"
 	"github.com/roje-ot/roje/testdata/need"
 )
 
@@ -87,6 +90,21 @@ func TestSensorOneWay(t *testing.T) {
 			}
 			if len(raised) == 0 {
 				t.Error("the capture raised no alert")
+			}
+			var seals []proof.LedgerSeal
+			for end := time.Now().Add(time.Minute); len(seals) == 0; time.Sleep(5 * time.Millisecond) {
+				if seals, err = sealed.Of(t.Context(), db, scope, id.Sensor); err != nil {
+					t.Fatal(err)
+				}
+				if time.Now().After(end) {
+					t.Fatal("no seal over the ledger arrived")
+				}
+			}
+			if wrong, err := sealed.Check(t.Context(), db, scope, id.Sensor, seals); err != nil || len(wrong) > 0 {
+				t.Errorf("the seals over the ledger: %v, %v", wrong, err)
+			}
+			if _, err := ledger.Verify(filepath.Join(state, ledger.FileName), "", seals...); err != nil {
+				t.Errorf("the ledger against the seals that arrived: %v", err)
 			}
 			cancel()
 			if err := <-ended; err != nil {

@@ -44,13 +44,23 @@ func (d *daemon) openLedger() (func() error, error) {
 	return store.Close, nil
 }
 
-// keepActs saves what the ledger has learned.
+// keepActs saves what the ledger has learned, and puts new seals over its records on their way. The seal of the end goes
+// when the sensor runs again.
 func (d *daemon) keepActs() {
 	d.mu.Lock()
 	learned := d.acts.Memory()
 	d.mu.Unlock()
 	if err := d.actsFile.Remember(learned); err != nil {
 		d.log.Error("what the ledger has learned is not saved", "err", err)
+	}
+	if err := d.actsFile.HandOver(func(seals []ledger.Seal) error {
+		for i := range seals {
+			d.box.json(batch.KindLedgerSeal, batch.Inventory, seals[i].At, &seals[i])
+		}
+		d.box.flush()
+		return nil
+	}); err != nil {
+		d.log.Error("seals of the ledger are not sent", "err", err)
 	}
 }
 

@@ -37,7 +37,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		Args:          aCommand,
 		Run:           func(*cobra.Command, []string) {},
 	}
-	root.AddCommand(serveCommand(), receiveCommand(), enrolOfflineCommand(), tokenCommand(), packsCommand(), enrolmentCommand(), userCommand(), auditCommand(), holdCommand(), backupCommand(), restoreCommand(), exportCommand(), migrateCommand())
+	root.AddCommand(serveCommand(), receiveCommand(), enrolOfflineCommand(), tokenCommand(), packsCommand(), enrolmentCommand(), userCommand(), auditCommand(), ledgerCommand(), holdCommand(), backupCommand(), restoreCommand(), exportCommand(), migrateCommand())
 	each(root, func(cmd *cobra.Command) {
 		if work := cmd.RunE; work != nil {
 			cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -3,6 +3,9 @@ package batch
 // KindStatement is the kind of a record that is a day's signed statement of coverage: docs/schema/statement.json.
 const KindStatement = "statement"
 
+// KindLedgerSeal is the kind of a record that is a sensor's seal over its ledger: proof.LedgerSeal.
+const KindLedgerSeal = "ledger_seal"
+
 // A Cover is what a sensor, or one of its sources, has made of the payload that it saw since it started. Seen = Decoded +
 // Skipped + Waiting, and Skipped = Unframed + TLS + Other.
 type Cover struct {

@@ -1,9 +1,7 @@
 package ledger
 
 import (
-	"crypto/ed25519"
-	"crypto/sha256"
-	"encoding/hex"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -13,41 +11,9 @@ import (
 	"github.com/roje-ot/roje/rules/batch/proof"
 )
 
-// A Seal says, in the sensor's name, which record was the newest at a time, and with it all before it: Head is the last
-// hash of the chain. Somebody who has kept a seal elsewhere sees that a ledger was cut back or written anew, even by one
-// who has the key.
-type Seal struct {
-	At        time.Time `json:"at"`
-	Number    uint64    `json:"number"` // of the newest record; 0 before there was one
-	Head      string    `json:"head"`   // its hash; hex
-	Key       []byte    `json:"key"`    // public, Ed25519; base64
-	Signature []byte    `json:"signature"`
-}
-
-// sealed is what a seal's signature is for.
-const sealed = "roje-ledger-1 "
-
-// signs is the text that is signed.
-func (s *Seal) signs() []byte {
-	return fmt.Appendf(nil, "%s%s %d %s", sealed, s.At.UTC().Format(time.RFC3339Nano), s.Number, s.Head)
-}
-
-func newSeal(key ed25519.PrivateKey, at time.Time, number uint64, head [sha256.Size]byte) *Seal {
-	s := &Seal{At: at.UTC(), Number: number, Head: hex.EncodeToString(head[:]), Key: key.Public().(ed25519.PublicKey)}
-	s.Signature = ed25519.Sign(key, s.signs())
-	return s
-}
-
-// Check returns an ErrChain if the seal is not as it was signed.
-func (s *Seal) Check() error {
-	if len(s.Key) != ed25519.PublicKeySize || !ed25519.Verify(s.Key, s.signs(), s.Signature) {
-		return fmt.Errorf("%w: the seal of record %d of %s is not as it was signed", ErrChain, s.Number, s.At.Format(time.RFC3339))
-	}
-	return nil
-}
-
-// Fingerprint names the key that signed.
-func (s *Seal) Fingerprint() string { return proof.Fingerprint(s.Key) }
+// A Seal says, in the sensor's name, which record was the newest at a time. Somebody who has kept a seal elsewhere sees
+// that a ledger was cut back or written anew.
+type Seal = proof.LedgerSeal
 
 var bucketSeals = []byte("seals") // number of the seal, big endian: the Seal as JSON
 
@@ -65,20 +31,21 @@ func (s *Store) seal(tx *bolt.Tx, closing bool) error {
 	}
 	number, head := head(tx.Bucket(bucketMeta))
 	now := s.now().UTC()
-	if _, text := seals.Cursor().Last(); text != nil {
-		var last Seal
-		if json.Unmarshal(text, &last) == nil {
-			today := last.At.Format(time.DateOnly) == now.Format(time.DateOnly)
-			if today && (!closing || last.Number == number) {
-				return nil
-			}
+	last := new(Seal)
+	if _, text := seals.Cursor().Last(); text == nil || json.Unmarshal(text, last) != nil {
+		last = nil // a broken one is no reason not to keep records; the next one shows that it is gone
+	}
+	if last != nil {
+		today := last.At.Format(time.DateOnly) == now.Format(time.DateOnly)
+		if today && (!closing || last.Number == number) {
+			return nil
 		}
 	}
 	n, err := seals.NextSequence()
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(newSeal(s.key, now, number, head))
+	text, err := json.Marshal(proof.SealLedger(s.key, now, number, head, last))
 	if err != nil {
 		return err
 	}
@@ -87,5 +54,50 @@ func (s *Store) seal(tx *bolt.Tx, closing bool) error {
 			return err
 		}
 	}
+	s.sealed.Store(true)
 	return seals.Put(be(n), text)
+}
+
+var keyHanded = []byte("handed") // of the bucket of meta: number of the newest seal that somebody else has
+
+// HandOver gives the seals that nobody else has yet, oldest first, to put, which returns when they are safe. It may be
+// called at any time before Close, by one goroutine at a time; while nothing is sealed it does not touch the disk.
+func (s *Store) HandOver(put func([]Seal) error) error {
+	if !s.sealed.Swap(false) {
+		return nil
+	}
+	err := s.handOver(put)
+	if err != nil {
+		s.sealed.Store(true) // again the next time
+	}
+	return err
+}
+
+func (s *Store) handOver(put func([]Seal) error) error {
+	var list []Seal
+	newest := uint64(0)
+	if err := view(s.path, func(tx *bolt.Tx, _, meta *bolt.Bucket) error {
+		seals := tx.Bucket(bucketSeals)
+		if seals == nil {
+			return nil
+		}
+		if b := meta.Get(keyHanded); len(b) == 8 {
+			newest = binary.BigEndian.Uint64(b)
+		}
+		c := seals.Cursor()
+		for k, text := c.Seek(be(newest + 1)); k != nil; k, text = c.Next() {
+			var one Seal
+			if err := json.Unmarshal(text, &one); err != nil {
+				return fmt.Errorf("seal %x: %w", k, err)
+			}
+			list, newest = append(list, one), binary.BigEndian.Uint64(k)
+		}
+		return nil
+	}); err != nil || len(list) == 0 {
+		return err
+	}
+	if err := put(list); err != nil {
+		return err
+	}
+	return s.update(func(_ *bolt.Tx, _, meta *bolt.Bucket) error { return meta.Put(keyHanded, be(newest)) })
 }

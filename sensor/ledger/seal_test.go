@@ -178,3 +178,66 @@ func TestExport(t *testing.T) {
 		t.Errorf("no ledger: %v", err)
 	}
 }
+
+// TestHandOver holds that each seal is handed over once it is made, again where that failed, and not twice; and that those
+// of a file that was put back do not follow what was handed over before.
+func TestHandOver(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	today := time.Date(2026, 1, 1, 8, 0, 0, 0, time.UTC)
+	made := 0
+	live := func(days, records int) (s *Store) {
+		s = &Store{path: path, budget: Budget, key: testKey, now: func() time.Time { return today }}
+		s.sealed.Store(true) // as OpenStore
+		for range days {
+			for range records {
+				made++
+				if err := s.commit([][]byte{mustJSON(t, recordOf(made))}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			today = today.Add(24 * time.Hour)
+		}
+		return s
+	}
+	var got []Seal
+	hand := func(s *Store, want int) {
+		t.Helper()
+		before := len(got)
+		if err := s.HandOver(func(list []Seal) error { got = append(got, list...); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(got) - before; n != want {
+			t.Errorf("%d seals are handed over, want %d", n, want)
+		}
+	}
+	s := live(2, 3)
+	broken := errors.New("no room")
+	if err := s.HandOver(func([]Seal) error { return broken }); !errors.Is(err, broken) {
+		t.Error(err)
+	}
+	hand(s, 2)
+	hand(s, 0)
+	back, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hand(live(2, 3), 2) // after a restart
+	for i := range got[1:] {
+		if err := got[i+1].Follows(&got[i]); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := os.WriteFile(path, back, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hand(live(2, 20), 2)
+	if got[5].Number <= got[3].Number {
+		t.Fatal("it has not gone on beyond what was there before")
+	}
+	if err := got[4].Follows(&got[3]); err == nil {
+		t.Error("a file that was put back does not show")
+	}
+	if _, err := Verify(path, "", got...); !errors.Is(err, ErrChain) {
+		t.Errorf("a file that was put back: %v", err)
+	}
+}

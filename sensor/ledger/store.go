@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -47,7 +48,8 @@ type Store struct {
 	now    func() time.Time
 	texts  chan []byte
 	ended  sync.WaitGroup
-	failed error // of the last commit; read after Close
+	failed error       // of the last commit; read after Close
+	sealed atomic.Bool // there may be seals that were not handed over
 
 	memory  sync.Mutex // guards unsaved
 	unsaved *Memory
@@ -60,6 +62,7 @@ func OpenStore(path string, budget int64, key ed25519.PrivateKey) (*Store, error
 		budget = Budget
 	}
 	s := &Store{path: path, budget: budget, key: key, now: time.Now, texts: make(chan []byte, mostWait)}
+	s.sealed.Store(true)
 	if err := s.commit(nil); err != nil {
 		return nil, err
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/roje-ot/roje/rules/batch/proof"
 )
 
 // A Verdict is what the verification of a ledger found to be as it was written.
@@ -33,7 +35,7 @@ type notary struct {
 // take adds a seal.
 func (n *notary) take(s Seal) error {
 	if err := s.Check(); err != nil {
-		return err
+		return fmt.Errorf("%w: %w", ErrChain, err)
 	}
 	if n.signer == "" {
 		n.signer = s.Fingerprint()
@@ -155,7 +157,7 @@ func Export(path string, out io.Writer, key ed25519.PrivateKey, at time.Time) er
 		}); err != nil {
 			return err
 		}
-		return put(&line{Seal: newSeal(key, at, number, last)})
+		return put(&line{Seal: proof.SealLedger(key, at, number, last, nil)})
 	}), w.Flush())
 }
 
