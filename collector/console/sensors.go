@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/roje-ot/roje/collector/api"
+	"github.com/roje-ot/roje/collector/fleet"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/rules/batch"
 )
@@ -25,9 +26,6 @@ type sensorRow struct {
 	Stated *api.Stated // the latest, nil if it has stated none
 	State  string      // key of a text: sensor.ok, sensor.silent, sensor.never, sensor.denied, sensor.expired
 }
-
-// silentAfter is how long a sensor, which speaks about once a minute, may say nothing before it is called silent.
-const silentAfter = 5 * time.Minute
 
 func (s *Server) sensors(w http.ResponseWriter, r *http.Request) {
 	v := sensorsView{view: s.view(r)}
@@ -49,7 +47,7 @@ func (s *Server) sensors(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	for _, sensor := range sensors {
-		row := sensorRow{Sensor: sensor, State: sensorState(sensor, s.Now())}
+		row := sensorRow{Sensor: sensor, State: "sensor." + fleet.State(sensor, s.Now())}
 		if len(sensor.Health) > 0 {
 			var h batch.Health
 			if json.Unmarshal(sensor.Health, &h) == nil {
@@ -65,20 +63,6 @@ func (s *Server) sensors(w http.ResponseWriter, r *http.Request) {
 		v.Sensors = append(v.Sensors, row)
 	}
 	s.render(w, r, http.StatusOK, "sensors.html", v)
-}
-
-func sensorState(sensor store.Sensor, now time.Time) string {
-	switch {
-	case sensor.Denied != nil:
-		return "sensor.denied"
-	case now.After(sensor.Expires):
-		return "sensor.expired"
-	case sensor.Seen == nil:
-		return "sensor.never"
-	case now.Sub(*sensor.Seen) > silentAfter:
-		return "sensor.silent"
-	}
-	return "sensor.ok"
 }
 
 func (s *Server) approve(w http.ResponseWriter, r *http.Request) { s.judgeJoin(w, r, store.Approved) }
