@@ -245,23 +245,14 @@ func readRoots(dir string) (roots [][]byte, err error) {
 func (l *Log) CatchUp(ctx context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.broken == nil {
-		lines, err := l.shared.Leaves(ctx, l.scope, l.size, page)
-		if err == nil && len(lines) > 0 {
-			err = l.take(lines)
-		}
-		if err != nil {
-			return fmt.Errorf("audit log: %w", err)
-		}
-		if len(lines) < page {
-			break
-		}
-	}
 	var split error
-	for l.broken == nil {
-		roots, err := l.shared.Checkpoints(ctx, l.scope, l.roots, page)
+	for more := true; more && l.broken == nil; {
+		roots, err := l.shared.Checkpoints(ctx, l.scope, l.roots, page) // before the entries: what is signed is then among them
+		if err == nil {
+			err = l.catchUp(ctx)
+		}
 		for _, text := range roots {
-			if err == nil {
+			if err == nil && l.broken == nil {
 				split = errors.Join(split, l.contradicts(text))
 				err = l.keep(text)
 			}
@@ -269,11 +260,23 @@ func (l *Log) CatchUp(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("audit log: %w", err)
 		}
-		if len(roots) < page {
-			break
-		}
+		more = len(roots) == page
 	}
 	return errors.Join(l.broken, split)
+}
+
+// catchUp takes entries.
+func (l *Log) catchUp(ctx context.Context) error {
+	for l.broken == nil {
+		lines, err := l.shared.Leaves(ctx, l.scope, l.size, page)
+		if err == nil && len(lines) > 0 {
+			err = l.take(lines)
+		}
+		if err != nil || len(lines) < page {
+			return err
+		}
+	}
+	return nil
 }
 
 // ErrContradicted is wrapped by what says that a collector has signed another log.
