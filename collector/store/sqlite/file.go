@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/collector/store/news"
@@ -38,7 +39,7 @@ func openFile(path string, hub *news.Hub) (*file, error) {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
 	w.SetMaxOpenConns(1)
-	conn, err := w.Conn(context.Background())
+	conn, err := connect(w)
 	if err == nil {
 		err = migrate(conn)
 	}
@@ -57,9 +58,24 @@ func openFile(path string, hub *news.Hub) (*file, error) {
 	return db, nil
 }
 
+// patience is how long a lock that another holds is waited for.
+const patience = 15 * time.Second
+
+// connect opens the connection of the writer. Of those that turn one new file into WAL mode at once, SQLite tells all but
+// one that it is locked, and lets them not wait: a read lock would have to become the exclusive one. They ask again.
+func connect(w *sql.DB) (conn *sql.Conn, err error) {
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		conn, err = w.Conn(context.Background())
+		var e *driver.Error
+		if err == nil || !errors.As(err, &e) || e.Code() != lib.SQLITE_BUSY || time.Now().After(end) {
+			return conn, err
+		}
+	}
+}
+
 func dsn(path, more string) string {
 	u := url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath()}
-	u.RawQuery = "_pragma=busy_timeout(15000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&" + more
+	u.RawQuery = fmt.Sprintf("_pragma=busy_timeout(%d)", patience.Milliseconds()) + "&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=temp_store(MEMORY)&" + more
 	return u.String()
 }
 
