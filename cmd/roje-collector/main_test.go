@@ -38,7 +38,7 @@ func TestUsage(t *testing.T) {
 		{"token --data x --ttl 3", 2, "missing unit"},
 		{"token --data x --ttl=-1h", 2, "--ttl is above 0"},
 		{"token --data /nonexistent", 1, "serve --data /nonexistent"},
-		{"user", 2, "one of add, disable, enable, list, passwd"},
+		{"user", 2, "one of add, ceiling, disable, enable, list, passwd"},
 		{"user add --data x", 2, "accepts 1 arg"},
 		{"user list --data /nonexistent", 1, "serve --data /nonexistent"},
 		{"backup out", 2, `"data" not set`},
