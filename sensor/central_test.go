@@ -145,6 +145,7 @@ func join(t *testing.T, dir string) {
 // TestCentral: what the collector hands out is taken if its author signed it for this sensor, now, as the next version;
 // all else is refused, with a word for the collector and a sentence in the health record, and what was in force goes on.
 func TestCentral(t *testing.T) {
+	need.Long(t)
 	author, key := signer(t, 1)
 	stranger, _ := signer(t, 2)
 	depot := newDepot(t)
