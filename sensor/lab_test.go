@@ -118,14 +118,14 @@ func (l *labCounter) Message(_ *flow.Conn, m *protocols.Message, _ *flow.PacketI
 	into[int(m.Code)]++
 }
 
-// TestLabActs learns the lab's normal day and judges each of its acts of attack: one of the expected detections must name
+// TestLabActs learns two weeks of test runs and the lab's normal day and judges each of its acts of attack: one of the expected detections must name
 // one of the hosts between the act's start and a minute after its end, an act is at most two incidents, and the technique
 // of the first of them is the act's.
 func TestLabActs(t *testing.T) {
 	need.Long(t)
 	dir, all := labTruth(t)
 	state := t.TempDir()
-	judged(t, rules.Learn, state, filepath.Join(dir, "day-normal.pcapng.gz"))
+	judged(t, rules.Learn, state, filepath.Join(dir, "weeks-normal.pcap.gz"), filepath.Join(dir, "day-normal.pcapng.gz"))
 	set, err := LoadRules("")
 	if err != nil {
 		t.Fatal(err)
@@ -186,7 +186,7 @@ func TestLabNormalDay(t *testing.T) {
 	need.Long(t)
 	dir, _ := labTruth(t)
 	state := t.TempDir()
-	judged(t, rules.Learn, state, filepath.Join(dir, "day-normal.pcapng.gz"))
+	judged(t, rules.Learn, state, filepath.Join(dir, "weeks-normal.pcap.gz"), filepath.Join(dir, "day-normal.pcapng.gz"))
 	incidents := map[string]bool{}
 	for _, a := range judged(t, rules.Enforce, state, filepath.Join(dir, "day-normal-2.pcap.gz")) {
 		t.Logf("%s %s: %s", a.Severity, a.Rule, a.Title)

@@ -20,7 +20,7 @@ const (
 
 // weights are those of the catalogue's detections, by the first part of a rule's id; all others are deeds.
 var weights = map[string]weight{
-	"A01": who, "A02": who, "A03": who, "A05": who, "A07": who, "R01": who,
+	"A01": who, "A02": who, "A03": who, "A05": who, "A07": who, "A09": who, "R01": who,
 	"R02": pattern, "R03": pattern, "R04": pattern, "R05": pattern, "R07": pattern, "R08": pattern, "R09": pattern, "R10": pattern,
 	"R11": pattern, "R12": pattern, "C03": pattern, "C04": pattern, "P04": pattern, "P11": pattern, "P14": pattern,
 	"B03": pattern, "B05": pattern, "L01": pattern,

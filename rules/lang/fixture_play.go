@@ -247,11 +247,12 @@ var putters = map[string]func(e *rules.Event, a assignment){
 		p := first(e)
 		p.Time, p.Has = e.At+int64(a.num*1e6), p.Has|protocols.HasTime
 	},
-	"invalid": quality(protocols.Invalid),
-	"forced":  quality(protocols.Substituted),
-	"addr":    func(e *rules.Event, a assignment) { first(e).Addr = uint32(a.int) },
-	"kind":    func(e *rules.Event, a assignment) { first(e).Kind = protocols.Kind(a.int) },
-	"value":   func(e *rules.Event, a assignment) { p := first(e); p.Value, p.Has = a.num, p.Has|protocols.HasValue },
+	"invalid":  quality(protocols.Invalid),
+	"forced":   quality(protocols.Substituted),
+	"outdated": quality(protocols.NotTopical),
+	"addr":     func(e *rules.Event, a assignment) { first(e).Addr = uint32(a.int) },
+	"kind":     func(e *rules.Event, a assignment) { first(e).Kind = protocols.Kind(a.int) },
+	"value":    func(e *rules.Event, a assignment) { p := first(e); p.Value, p.Has = a.num, p.Has|protocols.HasValue },
 	"control": func(e *rules.Event, a assignment) {
 		p := first(e)
 		p.Control, p.Has = uint8(a.int), p.Has|protocols.HasControl
@@ -274,5 +275,8 @@ var putters = map[string]func(e *rules.Event, a assignment){
 	"odd_value":              func(e *rules.Event, a assignment) { known(e).OddValue = a.num },
 	"odd_before":             func(e *rules.Event, a assignment) { known(e).OddBefore = a.num },
 	"odd_s":                  func(e *rules.Event, a assignment) { known(e).OddSeconds = a.num },
+	"slow":                   func(e *rules.Event, a assignment) { known(e).Slow = a.bool },
+	"delay_ms":               func(e *rules.Event, a assignment) { known(e).Delay = a.num },
+	"learned_delay_ms":       func(e *rules.Event, a assignment) { known(e).UsualDelay = a.num },
 	"learned_days":           func(e *rules.Event, a assignment) { known(e).Days = a.num },
 }

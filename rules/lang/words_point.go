@@ -54,6 +54,7 @@ func pointWords() []*Word {
 		}),
 		quality("invalid", "the first point is marked invalid, offline or without communication", protocols.Invalid|protocols.Offline|protocols.CommLost),
 		quality("forced", "the value of the first point was put in by a person or a program: substituted, forced", protocols.Substituted|protocols.RemoteForced|protocols.LocalForced),
+		quality("outdated", "the value of the first point is marked as not topical or as blocked: it is not what the process shows now", protocols.NotTopical|protocols.Blocked),
 		{Name: "skew_ms", Doc: "time tag of the first point minus packet time, milliseconds", Kind: Float, num: func(env *Env) (float64, bool) {
 			p := env.point()
 			if p == nil || p.Has&protocols.HasTime == 0 || p.Has&protocols.HasAge != 0 {
@@ -88,7 +89,8 @@ var noveltyDocs = [...]string{"the client has never been a client of a control p
 	"this client, server and protocol were not learned together", "this station address was not learned on the link",
 	"this operation of this station was not learned", "a point was never read or reported", "a point was never commanded or written",
 	"the first write or command of this client to this server", "a commanded value lies outside the learned range and its margin",
-	"an address is used with another link-layer address than learned", "a host was never seen"}
+	"an address is used with another link-layer address than learned", "a host was never seen",
+	"a command comes more than an hour from all hours of the week at which the link was learned to command, over two weeks or more"}
 
 var oddDocs = [...]string{"a measured value lies outside the learned range and its margin", "a measured value differs from the one before by more than was learned",
 	"a measured value stands still for longer than it did while it was learned, and others of its station move",
@@ -139,6 +141,10 @@ func factWords() []*Word {
 		float("odd_value", "that value", func(f *rules.Facts) (float64, bool) { return odd(f, f.OddValue) }),
 		float("odd_before", "the value before it, with value_jumped, or the one that was written, with value_not_kept", func(f *rules.Facts) (float64, bool) { return odd(f, f.OddBefore) }),
 		float("odd_s", "for how many seconds it stands still, with value_frozen, or how long ago the same values came, with value_replayed", func(f *rules.Facts) (float64, bool) { return odd(f, f.OddSeconds) }),
+		fact("slow", "half of the server's answers of the last five minutes came far later than nearly all that were learned; said with one answer of them; false unless a baseline is enforced",
+			func(f *rules.Facts) bool { return f.Slow }),
+		float("delay_ms", "median of the delays of these answers, milliseconds", func(f *rules.Facts) (float64, bool) { return f.Delay, f.Delay > 0 }),
+		float("learned_delay_ms", "within which 99.9 % of the learned answers came, milliseconds", func(f *rules.Facts) (float64, bool) { return f.UsualDelay, f.UsualDelay > 0 }),
 		float("learned_days", "how many days of this link, or else of its server, were learned", func(f *rules.Facts) (float64, bool) { return f.Days, f.Masters > 0 }),
 	)
 }

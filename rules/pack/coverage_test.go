@@ -20,8 +20,6 @@ var detections = []struct {
 // missing are the detections without a rule, and what they would need. The list is reviewed: a rule for one of them
 // takes it off.
 var missing = map[string]string{
-	"A09": "needs the hours of the week in which a link was learned to command",
-	"L04": "needs the distribution of response times per link",
 	"L05": "needs two sensors on two taps of one session",
 }
 

@@ -48,7 +48,13 @@ func (b *Baseline) compare(e *rules.Event, c *context, station *mark) {
 	if !e.Facts.Approved {
 		novel |= rules.NewOp
 	}
+	if l != nil && answered(e) {
+		l.compareDelay(m.RTT, e.At, &e.Facts)
+	}
 	if changes(m.From, m.Op) {
+		if l != nil && l.approved() && l.unusualHour(e.At) {
+			novel |= rules.NewHour
+		}
 		if l == nil || !l.approved() || !l.writes {
 			novel |= rules.NewWriter
 		}

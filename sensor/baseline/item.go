@@ -108,6 +108,10 @@ type Item struct {
 	Lows     string      `json:"lows,omitempty"`     // the least values of three different hours
 	Highs    string      `json:"highs,omitempty"`    // and the greatest
 	Together int         `json:"together,omitempty"` // of a host: most distinct points commanded on it within 60 s
+	Week     string      `json:"week,omitempty"`     // of a link: hours of the week, from Monday 0:00 UTC on, in which it was learned to command in two weeks or more: "9-16,33"
+	Once     string      `json:"once,omitempty"`     // and in any
+	Commands uint64      `json:"commands,omitempty"` // and how many times
+	Delays   string      `json:"delays,omitempty"`   // of a link: how many answers took how long, by quarter of an octave of microseconds
 	State    State       `json:"state"`
 	Why      string      `json:"why,omitempty"` // why it is held
 	Count    uint64      `json:"count"`

@@ -84,7 +84,9 @@ func (l *link) base(kind string, m *mark) *Item {
 
 func (l *link) each(f func(*Item, *mark)) {
 	if l.state != "" {
-		f(l.base("link", &l.mark), &l.mark)
+		it := l.base("link", &l.mark)
+		it.Week, it.Once, it.Commands, it.Delays = l.week.String(), l.once.String(), l.commands, l.delays.String()
+		f(it, &l.mark)
 	}
 	for station, m := range l.stations {
 		it := l.base("station", m)
@@ -208,6 +210,7 @@ func (b *Baseline) loadLink(it *Item) error {
 	switch it.Kind {
 	case "link":
 		it.take(&l.mark)
+		return l.loadHabits(it)
 	case "station":
 		if it.Station == nil {
 			return fmt.Errorf("station without its number")
@@ -219,6 +222,18 @@ func (b *Baseline) loadLink(it *Item) error {
 		return l.loadOp(it)
 	}
 	return nil
+}
+
+func (l *link) loadHabits(it *Item) (err error) {
+	if l.week, err = parseRanges(it.Week); err != nil {
+		return err
+	}
+	if l.once, err = parseRanges(it.Once); err != nil {
+		return err
+	}
+	l.commands, l.hour = it.Commands, it.Last.UnixNano()/anHour
+	l.delays, err = parseDelays(it.Delays)
+	return err
 }
 
 func (l *link) loadOp(it *Item) error {

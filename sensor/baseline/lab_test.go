@@ -45,7 +45,7 @@ func TestLab(t *testing.T) {
 		t.Fatal(err)
 	}
 	state := t.TempDir()
-	replayFiles(t, rules.Learn, state, filepath.Join(dir, "day-normal.pcapng.gz"))
+	replayFiles(t, rules.Learn, state, filepath.Join(dir, "weeks-normal.pcap.gz"), filepath.Join(dir, "day-normal.pcapng.gz"))
 	n := 0
 	for _, c := range lab.Captures {
 		if !strings.HasPrefix(c.File, "day-") && !strings.HasPrefix(c.File, "act-") {

@@ -43,7 +43,11 @@ func (b *Baseline) learn(e *rules.Event, c *context, key opKey) *context {
 	if m.HasStation {
 		b.learnStation(l, station, m.Station, e.At)
 	}
+	if answered(e) {
+		l.learnDelay(m.RTT, e.At)
+	}
 	if changes(m.From, m.Op) {
+		l.commanded(e.At)
 		b.learnTargets(l.server, e)
 	} else if m.From == protocols.Server && m.Status == 0 {
 		b.learnPoints(c, e)

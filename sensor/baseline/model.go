@@ -64,7 +64,12 @@ type link struct {
 	port           uint16
 	stations       map[uint32]*mark
 	ops            map[opKey]*op
-	writes         bool // an approved write or command
+	writes         bool    // an approved write or command
+	week           ranges  // hours of the week in which it was learned to command, in two weeks or more
+	once           ranges  // and in any
+	hour           int64   // in which it commanded last, since 1970
+	commands       uint64  // how many times
+	delays         *delays // nil: no answer was timed
 }
 
 type opKey struct {

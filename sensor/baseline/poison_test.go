@@ -15,7 +15,7 @@ import (
 	"github.com/roje-ot/roje/testdata/need"
 )
 
-// TestPoison has each act of attack of the lab happen while two normal days are being learned. Approving what was seen
+// TestPoison has each act of attack of the lab happen while two weeks of test runs and two normal days are being learned. Approving what was seen
 // often, reads and commands alike, approves nothing of an act: either it is alerted at once, in the learning phase, or
 // the same act raises an alert once the proposal is enforced, since what it brought was rare, mixed or held.
 func TestPoison(t *testing.T) {
@@ -35,7 +35,7 @@ func TestPoison(t *testing.T) {
 		t.Fatal(err)
 	}
 	days := t.TempDir()
-	learnOnly(t, days, filepath.Join(dir, "day-normal.pcapng.gz"), filepath.Join(dir, "day-normal-2.pcap.gz"))
+	learnOnly(t, days, filepath.Join(dir, "weeks-normal.pcap.gz"), filepath.Join(dir, "day-normal.pcapng.gz"), filepath.Join(dir, "day-normal-2.pcap.gz"))
 	acts, atOnce, later := 0, 0, 0
 	for _, c := range lab.Captures {
 		if !strings.HasPrefix(c.File, "act-") {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/roje-ot/roje/rules"
@@ -57,7 +58,12 @@ func (j *judge) public(path string) string { return filepath.Join(j.corpus, "cap
 // learned returns the folder of a state in which a capture was learned and approved, up to a packet time if that is not
 // zero.
 func (j *judge) learned(ctx context.Context, path string, until time.Time) (string, error) {
-	key := path + until.String()
+	return j.learnedAll(ctx, until, path)
+}
+
+// learnedAll is learned of one capture after the other.
+func (j *judge) learnedAll(ctx context.Context, until time.Time, paths ...string) (string, error) {
+	key := strings.Join(paths, " ") + until.String()
 	if dir, ok := j.states[key]; ok {
 		return dir, nil
 	}
@@ -65,7 +71,7 @@ func (j *judge) learned(ctx context.Context, path string, until time.Time) (stri
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err
 	}
-	_, err := sensor.Judge(ctx, sensor.Replaying{Captures: []string{path}, Phase: rules.Learn, State: dir, Until: until, Warn: io.Discard}, j.set)
+	_, err := sensor.Judge(ctx, sensor.Replaying{Captures: paths, Phase: rules.Learn, State: dir, Until: until, Warn: io.Discard}, j.set)
 	j.states[key] = dir
 	return dir, err
 }

@@ -48,13 +48,13 @@ func judgeAll(ctx context.Context, lab, corpus string) (*report, error) {
 	return r, err
 }
 
-// judgeLab judges the lab's second day and its acts after the first day.
+// judgeLab judges the lab's second day and its acts after two weeks of test runs and the first day.
 func (r *report) judgeLab(ctx context.Context, j *judge) error {
 	captures, err := readLab(j.lab)
 	if err != nil {
 		return err
 	}
-	state, err := j.learned(ctx, filepath.Join(j.lab, labDay), time.Time{})
+	state, err := j.learnedAll(ctx, time.Time{}, filepath.Join(j.lab, labWeeks), filepath.Join(j.lab, labDay))
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (r *report) judgeLab(ctx context.Context, j *judge) error {
 		switch {
 		case strings.HasPrefix(c.File, "act-"):
 			s.set = "lab act"
-		case c.File == labDay || strings.Contains(c.File, "/") || len(c.Acts) > 0:
+		case c.File == labDay || c.File == labWeeks || strings.Contains(c.File, "/") || len(c.Acts) > 0:
 			continue // learned; all that a protocol can say; all acts in one
 		default:
 			s.set = "lab normal"
@@ -85,8 +85,11 @@ func (r *report) judgeLab(ctx context.Context, j *judge) error {
 	return nil
 }
 
-// labDay is the lab's day that is learned.
-const labDay = "day-normal.pcapng.gz"
+// labWeeks and labDay are the lab's captures that are learned.
+const (
+	labWeeks = "weeks-normal.pcap.gz"
+	labDay   = "day-normal.pcapng.gz"
+)
 
 // judgeCorpus judges the labelled captures of the corpus.
 func (r *report) judgeCorpus(ctx context.Context, j *judge) error {

@@ -5,7 +5,9 @@ import (
 	"os"
 	"time"
 
+	"github.com/roje-ot/roje/cmd/roje-lab/dnp3station"
 	"github.com/roje-ot/roje/cmd/roje-lab/iec104station"
+	"github.com/roje-ot/roje/cmd/roje-lab/modbusstation"
 )
 
 // actsHabit are acts that are told by what a host, an operator or a switch is used to.
@@ -18,6 +20,21 @@ var actsHabit = []Act{
 		Expect: []string{"C01"}, Techniques: []string{"T1692.001"}, Run: iec104Act(1, func(m *iec104station.Session, s *Stage, a Act) error {
 			return m.Do(iec104station.Command{Type: 45, IOA: cmdProtection, Value: 0})
 		})},
+	{Name: "modbus-night-command", Title: "the site's controller starts the genset in the middle of the night", Actor: "site-ctl", Victims: []string{"genset"},
+		Expect: []string{"A09"}, Techniques: []string{"T1692.001"}, Run: modbusAct(func(m *modbusstation.Master, s *Stage, a Act) error {
+			return chain(call2(m.WriteSingleCoil, runGenset, 0xff00))
+		})},
+	{Name: "dnp3-challenge-unanswered", Title: "an outstation asks who trips its breaker, and gets no proof", Actor: "rogue", Victims: []string{"rtu-4"},
+		Expect: []string{"A12", "A01"}, Techniques: []string{"T1692.001", "T0859"}, Virtual: true, Run: func(s *Stage, a Act) error {
+			s.stations.DNP3[a.Victims[0]].Challenges = true
+			return dnp3Act(func(m *dnp3station.Session, s *Stage, a Act) error {
+				if err := m.Tell(dnp3station.DirectOperate, tripRelay); err != nil {
+					return err
+				}
+				s.host(a.Actor).Sleep(20 * time.Second)
+				return nil
+			})(s, a)
+		}},
 	{Name: "iec104-range-loop", Title: "a range of objects is switched on, off and on again, as Industroyer did", Actor: "rogue", Victims: []string{"rtu-3"},
 		Expect: []string{"C06", "C03", "A01"}, Techniques: []string{"T0806", "T0831", "T0848"}, Run: iec104Act(3, func(m *iec104station.Session, s *Stage, a Act) error {
 			for _, v := range []float64{1, 0, 1} {

@@ -127,6 +127,28 @@ func (s *Stage) maintenance(at time.Duration) {
 	})
 }
 
+// testRuns are two weeks in which a genset is started and stopped again at four times of each working day, and nothing else
+// is seen.
+func testRuns(s *Stage) {
+	s.site()
+	s.after("site-ctl", 0, func() {
+		h := s.host("site-ctl")
+		for midnight := h.Now().Truncate(24 * time.Hour); ; midnight = midnight.Add(24 * time.Hour) {
+			if day := midnight.Weekday(); day == time.Saturday || day == time.Sunday {
+				continue
+			}
+			for _, at := range []time.Duration{clock(8, 40), clock(10, 20), clock(13, 10), clock(15, 30)} {
+				h.Sleep(midnight.Add(at).Sub(h.Now()))
+				if err := modbusAct(func(m *modbusstation.Master, s *Stage, a Act) error {
+					return chain(call2(m.WriteSingleCoil, runGenset, 0xff00), func() error { h.Sleep(20 * time.Second); return nil }, call2(m.WriteSingleCoil, runGenset, 0))
+				})(s, Act{Actor: "site-ctl", Victims: []string{"genset"}}); err != nil {
+					s.fail("site-ctl", err)
+				}
+			}
+		}
+	})
+}
+
 // Day is a whole normal day with a visit; at half past three the connections of one 104 station and of rtu-4 break.
 func Day(plan Plan, visit time.Duration, breaks string) func(*Stage) {
 	return func(s *Stage) {

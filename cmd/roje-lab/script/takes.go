@@ -30,6 +30,8 @@ func Takes() []Take {
 		{File: "day-normal-2.pcap.gz", About: "another normal day with other work",
 			Start: time.Date(2026, 3, 11, 0, 1, 0, 0, time.UTC), Lead: 10 * time.Minute, Length: 24 * time.Hour, Pace: 30 * time.Second, Play: Day(wednesday, clock(11, 40), "rtu-3")},
 	}
+	list = append(list, Take{File: "weeks-normal.pcap.gz", About: "a genset's test runs over two weeks, by the site's controller, at work",
+		Start: time.Date(2026, 2, 23, 0, 1, 0, 0, time.UTC), Length: 14 * 24 * time.Hour, Pace: 30 * time.Second, Play: testRuns})
 	for i, a := range Acts {
 		after, length := cmp.Or(a.After, 20*time.Second), cmp.Or(a.Length, time.Minute)
 		file := "act-" + a.Name + ".pcap"
