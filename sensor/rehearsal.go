@@ -19,6 +19,7 @@ import (
 	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/rules/engine"
 	"github.com/roje-ot/roje/sensor/baseline"
+	"github.com/roje-ot/roje/sensor/course"
 )
 
 // A rehearsal judges what is being learned by a candidate: a copy of the baseline as if what waits were approved. What it
@@ -256,14 +257,21 @@ func (d *daemon) baselineHealth() *batch.BaselineHealth {
 	h.Windows = d.workHealth()
 	if d.base.Phase() == rules.Enforce {
 		h.Stale = d.base.CountStale(d.judgeTime())
+		for _, drift := range d.base.Drifts() {
+			h.Drifts++
+			if drift.Bound {
+				h.Bound++
+			}
+		}
 	}
-	if h.Shadow == nil && h.Windows == nil && h.Stale == 0 {
+	if h.Shadow == nil && h.Windows == nil && h.Stale == 0 && h.Drifts == 0 {
 		return nil
 	}
 	return h
 }
 
-// sayStale says, at most once a day, that approved items have not been seen for their age limit.
+// sayStale says, at most once a day, which approved items have not been seen for their age limit, and which measured points
+// drift farther than may be adapted to.
 func (d *daemon) sayStale() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -273,6 +281,18 @@ func (d *daemon) sayStale() {
 		return
 	}
 	d.staleDay = day
+	var bound []course.Drift
+	for _, drift := range d.base.Drifts() {
+		if drift.Bound {
+			bound = append(bound, drift)
+		}
+	}
+	if len(bound) > 0 {
+		b := bound[0]
+		d.box.alert(d.notice("sensor-baseline-drift", fmt.Sprint(day), time.Unix(0, now), fmt.Sprintf(
+			"%d measured points drift farther than a week may widen their range, such as %s %d of station %d of %s: learned %g to %g, now %g to %g. `roje-sensor baseline drift` lists them, `baseline relearn` learns a host anew.",
+			len(bound), b.Kind, b.Addr, b.Station, b.Server, b.Low, b.High, b.Lower, b.More)))
+	}
 	stale := d.base.Stale(now)
 	if len(stale) == 0 {
 		return
@@ -285,6 +305,7 @@ func (d *daemon) sayStale() {
 var (
 	wouldRaise   = prometheus.NewDesc("roje_baseline_would_raise", "Alerts that enforcing what is being learned would have raised in the last 14 days.", []string{"family"}, nil)
 	workWithheld = prometheus.NewDesc("roje_maintenance_withheld", "Alerts that maintenance which goes on has kept back.", []string{"id"}, nil)
+	driftPoints  = prometheus.NewDesc("roje_baseline_drifts", "Measured points whose range was widened while it was enforced.", []string{"at_bound"}, nil)
 	staleItems   = prometheus.NewDesc("roje_baseline_stale", "Approved items that were not seen for their age limit.", nil, nil)
 	wouldADay    = prometheus.NewDesc("roje_baseline_would_raise_incidents_a_day", "Incidents a day that enforcing what is being learned would raise.", nil, nil)
 )
@@ -295,6 +316,8 @@ func (d *daemon) collectBaseline(out chan<- prometheus.Metric) {
 	if h == nil {
 		return
 	}
+	out <- prometheus.MustNewConstMetric(driftPoints, prometheus.GaugeValue, float64(h.Drifts-h.Bound), "no")
+	out <- prometheus.MustNewConstMetric(driftPoints, prometheus.GaugeValue, float64(h.Bound), "yes")
 	out <- prometheus.MustNewConstMetric(staleItems, prometheus.GaugeValue, float64(h.Stale))
 	for _, w := range h.Windows {
 		out <- prometheus.MustNewConstMetric(workWithheld, prometheus.GaugeValue, float64(w.Withheld), w.ID)

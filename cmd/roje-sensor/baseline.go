@@ -29,7 +29,7 @@ func baselineCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "baseline", Short: "Show, judge, approve, export and import what was learned", Args: needs(cobra.NoArgs),
 		Long: "Works on what a sensor has learned, while it runs and while it does not: a running one is asked over the socket in its\nstate folder, which takes root and the user that the sensor runs as.",
 		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("name a command: show, diff, propose, shadow, approve, versions, rollback, relearn, stale, retire, export, import")}
+			return usageError{errors.New("name a command: show, diff, propose, shadow, approve, versions, rollback, relearn, drift, stale, retire, export, import")}
 		}}
 	cmd.PersistentFlags().StringVar(&state, "state", "/var/lib/roje-sensor", "`DIR` of the baseline")
 	var put ask = func(cmd *cobra.Command, o *baseline.Order, out io.Writer) error {
@@ -53,6 +53,7 @@ func baselineCommand() *cobra.Command {
 		plain("show", "Print every learned item, one JSON object per line", put),
 		plain("diff", "Print what was learned and waits for approval, one JSON object per line", put),
 		plain("versions", "List what was decided, by whom and why, and check the chain", put),
+		plain("drift", "List the measured points whose learned range was widened while it was enforced", put),
 		plain("stale", "List what was approved and was not seen for its age limit", put), retire(put),
 		propose(put), shadow(&state), approve(put), rollback(put), relearn(put), exportBaseline(put), importBaseline(put),
 	)

@@ -7,6 +7,8 @@ type BaselineHealth struct {
 	Shadow  *ShadowHealth  `json:"shadow,omitempty"`  // while something is learned: what enforcing it would raise
 	Windows []WindowHealth `json:"windows,omitempty"` // maintenance that goes on
 	Stale   int            `json:"stale,omitempty"`   // approved items that were not seen for longer than their age limit
+	Drifts  int            `json:"drifts,omitempty"`  // measured points whose range was widened while it was enforced
+	Bound   int            `json:"bound,omitempty"`   // those of them that go on beyond what a week may widen
 }
 
 // ShadowHealth is what a sensor would have raised, had it enforced what it has learned.

@@ -1,6 +1,7 @@
 package baseline
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -81,5 +82,36 @@ func TestAge(t *testing.T) {
 	}
 	if e := b.play(at, write); e.Facts.Novel != 0 {
 		t.Errorf("after the roll-back: %s", words(e.Facts.Novel))
+	}
+}
+
+// TestDriftIsKept: how far a week has widened a range is there after a restart, and work on the plant widens nothing.
+func TestDriftIsKept(t *testing.T) {
+	dir := t.TempDir()
+	b := openIn(t, dir, rules.Learn)
+	show := func(at int64, v float64) { b.play(at, answer.with(func(s *step) { s.points = values(100, v) })) }
+	for i := range int64(300) {
+		show(i*hour/20, 100+float64(i%11)*(1-2*float64(i%2)))
+	}
+	b.Approve("test", time.Unix(0, 16*hour))
+	b.SetPhase(rules.Enforce)
+	b.Pause(func(_, _ netip.Addr, _ int64) bool { return true })
+	show(17*hour, 111)
+	if d := b.Drifts(); len(d) != 0 {
+		t.Errorf("during maintenance %+v", d)
+	}
+	b.Pause(nil)
+	show(18*hour, 111)
+	want := b.Drifts()
+	if len(want) != 1 || want[0].More <= want[0].High {
+		t.Fatalf("%+v", want)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = openIn(t, dir, rules.Enforce)
+	defer b.Close()
+	if got := b.Drifts(); !slices.Equal(got, want) {
+		t.Errorf("after a restart %+v, before %+v", got, want)
 	}
 }

@@ -48,6 +48,7 @@ var orders = map[string]struct {
 	"relearn": {true, func(b *Baseline, o *Order, at time.Time) (Answer, error) {
 		return silent, b.Relearn(o.Host, o.Who, o.Why, at)
 	}},
+	"drift": {false, func(b *Baseline, _ *Order, _ time.Time) (Answer, error) { return driftText(b.Drifts()), nil }},
 	"stale": {false, func(b *Baseline, _ *Order, at time.Time) (Answer, error) {
 		return staleText(b.Stale(at.UnixNano())), nil
 	}},

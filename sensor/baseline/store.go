@@ -30,6 +30,7 @@ var (
 	schemaKey  = []byte("schema")
 
 	courseBucket = []byte("course") // rows of package course
+	driftBucket  = []byte("drift")  // and how far ranges were widened
 )
 
 // A Warning says that the state was not usable and that learning starts anew.
@@ -160,16 +161,24 @@ func (b *Baseline) readAll() error {
 
 // readCourses loads what was learned of values; a file of before has none.
 func (b *Baseline) readCourses(tx *bbolt.Tx) error {
-	bucket := tx.Bucket(courseBucket)
-	if bucket == nil {
-		return nil
-	}
-	return bucket.ForEach(func(key, value []byte) error {
-		if err := b.courses.Load(key, value); err != nil {
-			return &brokenError{fmt.Errorf("values %x: %w", key, err)}
+	for _, rows := range []struct {
+		bucket []byte
+		load   func(key, value []byte) error
+	}{{courseBucket, b.courses.Load}, {driftBucket, b.courses.LoadDrift}} {
+		bucket := tx.Bucket(rows.bucket)
+		if bucket == nil {
+			continue
 		}
-		return nil
-	})
+		if err := bucket.ForEach(func(key, value []byte) error {
+			if err := rows.load(key, value); err != nil {
+				return &brokenError{fmt.Errorf("values %x: %w", key, err)}
+			}
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readItems loads the items of a bucket. Most of the work is their JSON, which all cores share.
@@ -216,6 +225,7 @@ type snapshot struct {
 	items    map[string]*Item
 	gone     []string // keys of items that are deleted, before items are written
 	courses  map[string][]byte
+	drifts   map[string][]byte
 	versions []Version // all
 	texts    map[int][]byte
 }
@@ -245,12 +255,13 @@ func (s *snapshot) onto(later *snapshot) {
 	}
 	maps.Copy(s.items, later.items)
 	maps.Copy(s.courses, later.courses)
+	maps.Copy(s.drifts, later.drifts)
 	texts := maps.Clone(s.texts)
 	if texts == nil {
 		texts = map[int][]byte{}
 	}
 	maps.Copy(texts, later.texts)
-	later.items, later.courses, later.texts, later.gone = s.items, s.courses, texts, append(s.gone, later.gone...)
+	later.items, later.courses, later.drifts, later.texts, later.gone = s.items, s.courses, s.drifts, texts, append(s.gone, later.gone...)
 }
 
 // Snapshot takes what has changed since the last one, on the goroutine that owns b. The function it returns writes that
@@ -260,7 +271,7 @@ func (b *Baseline) Snapshot() func() error {
 	if b.db == nil || b.readOnly {
 		return func() error { return nil }
 	}
-	s := &snapshot{items: map[string]*Item{}, gone: b.gone, courses: map[string][]byte{}, versions: slices.Clone(b.versions), texts: b.texts}
+	s := &snapshot{items: map[string]*Item{}, gone: b.gone, courses: map[string][]byte{}, drifts: map[string][]byte{}, versions: slices.Clone(b.versions), texts: b.texts}
 	b.each(func(it *Item, m *mark) {
 		if m.dirty {
 			s.items[it.Key()] = it
@@ -268,6 +279,7 @@ func (b *Baseline) Snapshot() func() error {
 		}
 	})
 	b.courses.Dirty(func(key, value []byte) { s.courses[string(key)] = value })
+	b.courses.DirtyDrifts(func(key, value []byte) { s.drifts[string(key)] = value })
 	b.gone, b.texts = nil, nil
 	db, left := b.db, &b.unwritten
 	left.take().onto(s)
@@ -283,7 +295,7 @@ func (b *Baseline) Snapshot() func() error {
 }
 
 func (s *snapshot) store(db *bbolt.DB) error {
-	if len(s.items) == 0 && len(s.gone) == 0 && len(s.texts) == 0 && len(s.courses) == 0 {
+	if len(s.items) == 0 && len(s.gone) == 0 && len(s.texts) == 0 && len(s.courses) == 0 && len(s.drifts) == 0 {
 		return nil
 	}
 	err := db.Update(func(tx *bbolt.Tx) error {
@@ -306,14 +318,11 @@ func (s *snapshot) store(db *bbolt.DB) error {
 				return err
 			}
 		}
-		for _, key := range slices.Sorted(maps.Keys(s.courses)) {
-			rows, err := tx.CreateBucketIfNotExists(courseBucket)
-			if err != nil {
-				return err
-			}
-			if err := rows.Put([]byte(key), s.courses[key]); err != nil {
-				return err
-			}
+		if err := putRows(tx, courseBucket, s.courses); err != nil {
+			return err
+		}
+		if err := putRows(tx, driftBucket, s.drifts); err != nil {
+			return err
 		}
 		for _, key := range sortedKeys(s.items) {
 			value, err := json.Marshal(s.items[key])
@@ -328,6 +337,20 @@ func (s *snapshot) store(db *bbolt.DB) error {
 	})
 	if err != nil {
 		return fmt.Errorf("write baseline: %w", err)
+	}
+	return nil
+}
+
+// putRows writes rows of package course, sorted.
+func putRows(tx *bbolt.Tx, name []byte, rows map[string][]byte) error {
+	for _, key := range slices.Sorted(maps.Keys(rows)) {
+		bucket, err := tx.CreateBucketIfNotExists(name)
+		if err != nil {
+			return err
+		}
+		if err := bucket.Put([]byte(key), rows[key]); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -1,6 +1,9 @@
 package baseline
 
 import (
+	"fmt"
+	"io"
+
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/sensor/course"
@@ -29,6 +32,26 @@ func (b *Baseline) values(e *rules.Event, c *context, phase rules.Phase) {
 	case m.Status != 0 && changes:
 		c.track.Refused()
 	case m.Status == 0 && !changes:
+		b.courses.Fixed = e.Facts.Novel != 0 || !learn && b.paused(e)
 		c.track.Take(m, e.At, learn, &e.Facts)
+	}
+}
+
+// Drifts returns the measured points whose range was widened while it was enforced.
+func (b *Baseline) Drifts() []course.Drift { return b.courses.Drifts() }
+
+// driftText lists drifts for people.
+func driftText(all []course.Drift) Answer {
+	return func(out io.Writer) error {
+		for _, d := range all {
+			bound := ""
+			if d.Bound {
+				bound = "; values lie farther than a week may widen it"
+			}
+			if _, err := fmt.Fprintf(out, "%s station %d %s %d: learned %g to %g, now %g to %g%s\n", d.Server, d.Station, d.Kind, d.Addr, d.Low, d.High, d.Lower, d.More, bound); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 }

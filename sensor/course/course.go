@@ -21,6 +21,8 @@ type course struct {
 	writtenAt int64 // 0: nothing waits to be read back
 	oddSince  int64 // since when values are odd while it is being learned; 0: they are not
 	bitSince  int64 // since when the lowest bit is no longer quiet; 0: it is
+
+	drift drift
 }
 
 // learned is what is kept on disk.

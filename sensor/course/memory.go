@@ -17,6 +17,7 @@ const (
 // A Memory is the courses of all points. The zero value is empty and ready.
 type Memory struct {
 	Overflow uint64 // points that found no room
+	Fixed    bool   // while values are judged, their ranges are not widened
 
 	tracks map[Key]*Track
 	pages  int
@@ -45,6 +46,7 @@ type page struct {
 	rings   [pageSize]ring
 	salt    uint64 // tells its stretches from those of others
 	dirty   bool
+	drifted bool // since DirtyDrifts
 }
 
 // Track returns the points of a station; make says to begin with one of which nothing is known.
@@ -108,6 +110,12 @@ func (t *Track) Take(m *protocols.Message, at int64, learn bool, f *rules.Facts)
 		if learn && c.usual(odd, at) {
 			c.learn(p.Value, at)
 			page.dirty = true
+			if c.drift.on { // it is learned anew
+				c.drift, page.drifted = drift{}, true
+			}
+		}
+		if !learn && odd == 0 && !t.of.Fixed && c.widen(p.Value, at) {
+			page.dirty, page.drifted = true, true
 		}
 		before := c.last
 		if c.follow(p.Value, at) {
