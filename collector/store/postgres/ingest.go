@@ -65,28 +65,6 @@ func (db *DB) take(ctx context.Context, s store.Scope, sensor string, batches []
 	return got, err
 }
 
-type streamKey struct {
-	epoch string
-	lane  batch.Lane
-}
-
-// A stream is what is known of one, as the batches of the call change it.
-type stream struct {
-	high    uint64
-	head    batch.Hash
-	breaks  int
-	offset  int64
-	gaps    []store.Gap // by From
-	was     []store.Gap // as they are in the database
-	claimed []claim     // by the envelopes of this call
-}
-
-// A claim is the numbers of an envelope, and whose they are.
-type claim struct {
-	lo, hi uint64
-	hash   batch.Hash
-}
-
 // An intake takes the batches of one call.
 type intake struct {
 	*tx
@@ -223,62 +201,6 @@ func (in *intake) take(b *store.Batch, read *book.Readings, met *claim) error {
 	return nil
 }
 
-// seenBefore says whether this very envelope was taken before. Another one that claims the same numbers is an error.
-func (st *stream) seenBefore(b *store.Batch, met *claim) (bool, error) {
-	claims := st.claimed
-	if met != nil {
-		claims = append(slices.Clip(claims), *met)
-	}
-	for _, c := range claims {
-		switch {
-		case c.lo > b.To || c.hi < b.From:
-		case c == claim{b.From, b.To, b.Hash}:
-			return true, nil
-		default:
-			return false, store.ErrForked
-		}
-	}
-	return false, nil
-}
-
-// fresh returns what tells new records from known ones: a record is new above the stream's highest and inside a gap. It
-// takes the batch's numbers out of the gaps.
-func (st *stream) fresh(b *store.Batch) func(seq uint64) bool {
-	high, before := st.high, st.gaps
-	var left []store.Gap
-	for _, g := range before {
-		if g.To < b.From || g.From > b.To {
-			left = append(left, g)
-			continue
-		}
-		if g.From < b.From {
-			left = append(left, store.Gap{Epoch: g.Epoch, Lane: g.Lane, From: g.From, To: b.From - 1})
-		}
-		if g.To > b.To {
-			left = append(left, store.Gap{Epoch: g.Epoch, Lane: g.Lane, From: b.To + 1, To: g.To})
-		}
-	}
-	if b.From > high+1 {
-		left = append(left, store.Gap{Epoch: b.Epoch, Lane: b.Lane, From: high + 1, To: b.From - 1})
-	}
-	st.gaps = left
-	return func(seq uint64) bool {
-		return seq > high || slices.ContainsFunc(before, func(g store.Gap) bool { return seq >= g.From && seq <= g.To })
-	}
-}
-
-// advance records the envelope and, if it is the newest, makes it the stream's head.
-func (st *stream) advance(b *store.Batch, received int64) {
-	st.claimed = append(st.claimed, claim{b.From, b.To, b.Hash})
-	if b.To <= st.high {
-		return
-	}
-	if b.Prev != st.head {
-		st.breaks++
-	}
-	st.high, st.head, st.offset = b.To, b.Hash, received-book.Nanos(b.Sealed)
-}
-
 // keep sorts one new record by its kind. A record that cannot be read is kept as it is: a sensor must never be stuck on
 // one that its collector does not understand.
 func (in *intake) keep(b *store.Batch, r *batch.Record, read *book.Reading) {
@@ -353,96 +275,4 @@ func (in *intake) writeRecords() error {
 			last-int64(len(in.records)-1-i), r.epoch, int64(r.lane), int64(r.Seq), plain(r.Kind), in.received, plain(r.fault), []byte(r.Body))
 	}
 	return err
-}
-
-// A present is an alert that is in the database or was made by this call.
-type present struct {
-	sensor  string
-	count   int64
-	arrived int64
-	fresh   bool // made by this call
-	at      int  // its latest word's place in the call's alerts
-	changed bool
-}
-
-// look asks for the alerts of some ids.
-func (in *intake) look(ask *pgx.Batch, ids []string) {
-	ask.Queue(`SELECT id, sensor, count, arrived FROM alerts WHERE operator = $1 AND id = ANY($2) FOR UPDATE`, in.operator, ids).Query(func(rows pgx.Rows) error {
-		for rows.Next() {
-			var id string
-			p := &present{}
-			if err := rows.Scan(&id, &p.sensor, &p.count, &p.arrived); err != nil {
-				return err
-			}
-			in.there[id] = p
-		}
-		return rows.Err()
-	})
-}
-
-// lookAgain asks for the ids that alerts have instead of those that another sensor was the first to use.
-func (in *intake) lookAgain() error {
-	var ids []string
-	for _, a := range in.alerts {
-		if p := in.there[a.alert.ID]; p != nil && p.sensor != in.sensor {
-			ids = append(ids, a.alert.ID+"@"+in.sensor)
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	var ask pgx.Batch
-	in.look(&ask, ids)
-	return in.SendBatch(in.ctx, &ask).Close()
-}
-
-// writeAlerts makes alerts or brings them up to date, and says how many are new. Two sensors may give the same id to what
-// each of them saw; the second one's is then kept under the id with its name. The lock of the counter keeps other
-// transactions of the operator from making alerts, from the look at those that are there to the commit.
-func (in *intake) writeAlerts() (made int64, err error) {
-	if len(in.alerts) == 0 {
-		return 0, nil
-	}
-	there, arrived := in.there, in.arrived
-	if err := in.lookAgain(); err != nil {
-		return 0, err
-	}
-	var order []string // of the alerts that are written, by their first word in the call
-	for i, a := range in.alerts {
-		id := a.alert.ID
-		p := there[id]
-		if p != nil && p.sensor != in.sensor {
-			id += "@" + in.sensor
-			p = there[id]
-		}
-		what := "updated"
-		if p == nil {
-			arrived = max(arrived+1, in.received)
-			p = &present{sensor: in.sensor, arrived: arrived, fresh: true}
-			there[id] = p
-			what, made = "new", made+1
-		} else if int64(a.alert.Count) < p.count {
-			continue // an older word of it, which came by a slower lane
-		}
-		if !p.changed {
-			p.changed, order = true, append(order, id)
-		}
-		p.count, p.at = int64(a.alert.Count), i
-		in.Tell(in.operator, store.Change{What: what, ID: id, Arrived: book.FromNanos(p.arrived), Level: a.alert.Severity})
-	}
-	rows := newStaging()
-	for _, id := range order {
-		p := there[id]
-		rows.alert(p.fresh, id, p.arrived, in.alerts[p.at].alert, in.alerts[p.at].body)
-	}
-	rows.end()
-	if _, err := in.PgConn().CopyFrom(in.ctx, &rows.Buffer, copyIncoming); err != nil {
-		return 0, err
-	}
-	in.work.Queue(numbered(moveIncoming), in.operator, in.received, in.sensor)
-	if int64(len(order)) > made {
-		in.work.Queue(numbered(updateFromIncoming), in.received, in.operator)
-	}
-	in.work.Queue(`UPDATE counters SET value = $2 WHERE operator = $1 AND name = 'arrived'`, in.operator, arrived)
-	return made, nil
 }
