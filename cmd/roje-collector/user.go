@@ -126,6 +126,20 @@ func userPassword(data *string) *cobra.Command {
 	return cmd
 }
 
+// withUser opens the store of a data folder and does something with one of its users.
+func withUser(cmd *cobra.Command, data, name string, do func(store.Store, store.Scope, store.User) error) error {
+	db, scope, _, err := collector.OpenStore(cmd.Context(), data)
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	u, err := db.GetUser(cmd.Context(), scope, name)
+	if err != nil {
+		return fmt.Errorf("user %s: %w", name, err)
+	}
+	return do(db, scope, u)
+}
+
 func userDisable(data *string, disabled bool) *cobra.Command {
 	name, short := "disable NAME", "keep a user out; every session ends at once"
 	if !disabled {
@@ -134,17 +148,10 @@ func userDisable(data *string, disabled bool) *cobra.Command {
 	return &cobra.Command{
 		Use: name, Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			db, scope, _, err := collector.OpenStore(cmd.Context(), *data)
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			u, err := db.GetUser(cmd.Context(), scope, args[0])
-			if err != nil {
-				return fmt.Errorf("user %s: %w", args[0], err)
-			}
-			u.Disabled = disabled
-			return db.PutUser(cmd.Context(), scope, u, who, time.Now())
+			return withUser(cmd, *data, args[0], func(db store.Store, scope store.Scope, u store.User) error {
+				u.Disabled = disabled
+				return db.PutUser(cmd.Context(), scope, u, who, time.Now())
+			})
 		},
 	}
 }
@@ -175,19 +182,12 @@ func userSecond(data *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "reset-second NAME", Short: "take a user's second factor away, as the phone is lost", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			db, scope, _, err := collector.OpenStore(cmd.Context(), *data)
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			u, err := db.GetUser(cmd.Context(), scope, args[0])
-			if err != nil {
-				return fmt.Errorf("user %s: %w", args[0], err)
-			}
-			if !account.HasSecond(&u) {
-				return fmt.Errorf("user %s has no second factor", args[0])
-			}
-			return account.RemoveSecond(cmd.Context(), db, scope, &u, who, time.Now())
+			return withUser(cmd, *data, args[0], func(db store.Store, scope store.Scope, u store.User) error {
+				if !account.HasSecond(&u) {
+					return fmt.Errorf("user %s has no second factor", args[0])
+				}
+				return account.RemoveSecond(cmd.Context(), db, scope, &u, who, time.Now())
+			})
 		},
 	}
 }
@@ -196,23 +196,16 @@ func userCeiling(data *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "ceiling NAME LEVEL", Short: "set the strictest TLP that a cert account is shown: clear, green, amber, amber+strict, or any", Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			db, scope, _, err := collector.OpenStore(cmd.Context(), *data)
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			u, err := db.GetUser(cmd.Context(), scope, args[0])
-			if err != nil {
-				return fmt.Errorf("user %s: %w", args[0], err)
-			}
 			level := args[1]
 			if level == "any" {
 				level = ""
 			}
-			if err := account.SetCeiling(&u, level); err != nil {
-				return fmt.Errorf("user %s: %w", args[0], err)
-			}
-			return db.PutUser(cmd.Context(), scope, u, who, time.Now())
+			return withUser(cmd, *data, args[0], func(db store.Store, scope store.Scope, u store.User) error {
+				if err := account.SetCeiling(&u, level); err != nil {
+					return fmt.Errorf("user %s: %w", args[0], err)
+				}
+				return db.PutUser(cmd.Context(), scope, u, who, time.Now())
+			})
 		},
 	}
 }
