@@ -12,12 +12,9 @@ import (
 	"time"
 
 	"github.com/roje-ot/roje/cmd/roje-lab/simnet"
-	"github.com/roje-ot/roje/protocols/catalog"
-	"github.com/roje-ot/roje/rules"
-	"github.com/roje-ot/roje/sensor"
 	"github.com/roje-ot/roje/sensor/capture"
-	"github.com/roje-ot/roje/sensor/flow"
 	"github.com/roje-ot/roje/sensor/ledger"
+	"github.com/roje-ot/roje/sensor/ledger/ledgertest"
 )
 
 // A deed is one control transaction of the lab, and what the lab's own stations say became of it.
@@ -57,18 +54,13 @@ func stage(seed uint64, serve func(h *simnet.Host), master func(h *simnet.Host, 
 // watch gives the ledger what a sensor sees that loses each packet with the given probability.
 func (p *staged) watch(loss float64, seed uint64) []*ledger.Record {
 	rng := rand.New(rand.NewPCG(seed, 7))
-	var records []*ledger.Record
-	l := ledger.New(ledger.Config{}, func(r *ledger.Record) { records = append(records, r) })
-	pipe := &sensor.Pipeline{Know: func(*rules.Event) {}, Record: l.Take, Judge: func(*rules.Event) {}, Events: &sensor.Lines{}, Over: l.Closed}
-	table := flow.New(flow.Config{Protocols: catalog.All}, pipe.Handler())
+	tap := ledgertest.New(ledger.Config{}, nil)
 	for i := range p.frames {
 		if rng.Float64() >= loss {
-			table.Packet(&p.frames[i])
+			tap.Packet(&p.frames[i])
 		}
 	}
-	table.Flush()
-	l.Flush()
-	return records
+	return tap.End()
 }
 
 // of finds the deed that r is the record of: the one in whose time its first command was sent.

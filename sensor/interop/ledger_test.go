@@ -16,12 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/roje-ot/roje/protocols/catalog"
-	"github.com/roje-ot/roje/rules"
-	"github.com/roje-ot/roje/sensor"
 	"github.com/roje-ot/roje/sensor/capture"
-	"github.com/roje-ot/roje/sensor/flow"
 	"github.com/roje-ot/roje/sensor/ledger"
+	"github.com/roje-ot/roje/sensor/ledger/ledgertest"
 )
 
 // A deed is one control transaction that a stack was asked for. Its outcome is what the stack says of it afterwards.
@@ -105,22 +102,18 @@ func (p *party) work(t *testing.T) []*shift {
 // watch gives the ledger what a sensor sees that loses each packet with the given probability.
 func (s *shift) watch(loss float64, seed uint64) []*ledger.Record {
 	rng := rand.New(rand.NewPCG(seed, 7))
-	var records []*ledger.Record
-	l := ledger.New(ledger.Config{}, func(r *ledger.Record) { records = append(records, r) })
-	pipe := &sensor.Pipeline{Know: func(*rules.Event) {}, Record: l.Take, Judge: func(*rules.Event) {}, Events: &sensor.Lines{}, Over: l.Closed}
-	table := flow.New(flow.Config{Protocols: catalog.All}, pipe.Handler())
+	tap := ledgertest.New(ledger.Config{}, nil)
 	for i := range s.packets {
 		if p := s.packets[i]; rng.Float64() >= loss {
-			table.Packet(&p)
+			tap.Packet(&p)
 		}
 	}
 	later := s.packets[0] // the tap goes on after the connections have ended
 	for range 2 * len(s.deeds) {
 		later.At = max(later.At, s.packets[len(s.packets)-1].At) + time.Minute.Nanoseconds()
-		table.Packet(&later)
+		tap.Packet(&later)
 	}
-	table.Flush()
-	l.Flush()
+	records := tap.End()
 	slices.SortStableFunc(records, func(a, b *ledger.Record) int { return int(a.Frames[0]) - int(b.Frames[0]) })
 	return records
 }

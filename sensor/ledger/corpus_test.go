@@ -2,8 +2,6 @@ package ledger_test
 
 import (
 	"encoding/json"
-	"errors"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,49 +10,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/roje-ot/roje/protocols/catalog"
 	"github.com/roje-ot/roje/rules"
-	"github.com/roje-ot/roje/sensor"
-	"github.com/roje-ot/roje/sensor/capture"
-	"github.com/roje-ot/roje/sensor/flow"
 	"github.com/roje-ot/roje/sensor/ledger"
+	"github.com/roje-ot/roje/sensor/ledger/ledgertest"
 	"github.com/roje-ot/roje/testdata/need"
 )
-
-// follow runs a capture through flow and ledger, and returns the records.
-func follow(t testing.TB, path string, also func(*rules.Event)) []*ledger.Record {
-	t.Helper()
-	file, err := capture.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	var records []*ledger.Record
-	l := ledger.New(ledger.Config{}, func(r *ledger.Record) { records = append(records, r) })
-	take := func(e *rules.Event) {
-		if also != nil {
-			also(e)
-		}
-		l.Take(e)
-	}
-	p := &sensor.Pipeline{Know: func(*rules.Event) {}, Record: take, Judge: func(*rules.Event) {}, Events: &sensor.Lines{}, Over: l.Closed}
-	table := flow.New(flow.Config{Protocols: catalog.All}, p.Handler())
-	var packet capture.Packet
-	for {
-		err := file.Next(&packet)
-		var damage *capture.Damage
-		if errors.Is(err, io.EOF) || errors.As(err, &damage) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		table.Packet(&packet)
-	}
-	table.Flush()
-	l.Flush()
-	return records
-}
 
 // counts is how many commands there are of each kind: "dnp3 4", "iec104 45", "modbus 5".
 type counts map[string]int
@@ -142,13 +102,14 @@ func TestCorpus(t *testing.T) {
 		}
 		seen := counts{}
 		other := 0
-		got := follow(t, filepath.Join(dir, "captures", path), func(e *rules.Event) {
+		tap := ledgertest.New(ledger.Config{}, func(e *rules.Event) {
 			if kind := kindOf(e); kind != "" {
 				seen[kind]++
 			} else if e.What == rules.Message && e.Msg.HasCode && e.Msg.From == 0 && e.Msg.Proto.Name == "modbus" && e.Msg.Op.String() == "write" {
 				other++ // file records, and other writes that the list does not name
 			}
 		})
+		got := tap.File(t, filepath.Join(dir, "captures", path))
 		sum := 0
 		for _, r := range got {
 			sum += ledger.Commands(r)

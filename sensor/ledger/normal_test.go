@@ -1,19 +1,15 @@
 package ledger_test
 
 import (
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/roje-ot/roje/protocols/catalog"
 	"github.com/roje-ot/roje/rules"
-	"github.com/roje-ot/roje/sensor"
 	"github.com/roje-ot/roje/sensor/capture"
-	"github.com/roje-ot/roje/sensor/flow"
 	"github.com/roje-ot/roje/sensor/ledger"
+	"github.com/roje-ot/roje/sensor/ledger/ledgertest"
 	"github.com/roje-ot/roje/testdata/need"
 )
 
@@ -23,12 +19,7 @@ type tally struct{ actions, seen, missing, alone int }
 // tallyOf runs a capture through flow and ledger.
 func tallyOf(t testing.TB, path string) (n tally) {
 	t.Helper()
-	file, err := capture.Open(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	l := ledger.New(ledger.Config{Tell: func(e *rules.Event) {
+	ledgertest.New(ledger.Config{Tell: func(e *rules.Event) {
 		switch {
 		case e.Act.Unasked:
 			n.alone++
@@ -39,23 +30,7 @@ func tallyOf(t testing.TB, path string) (n tally) {
 			n.missing++
 		}
 		n.actions++
-	}}, func(*ledger.Record) {})
-	p := &sensor.Pipeline{Know: func(*rules.Event) {}, Record: l.Take, Judge: func(*rules.Event) {}, Events: &sensor.Lines{}, Over: l.Closed}
-	table := flow.New(flow.Config{Protocols: catalog.All}, p.Handler())
-	var packet capture.Packet
-	for {
-		var damage *capture.Damage
-		err := file.Next(&packet)
-		if errors.Is(err, io.EOF) || errors.As(err, &damage) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		table.Packet(&packet)
-	}
-	table.Flush()
-	l.Flush()
+	}}, nil).File(t, path)
 	return n
 }
 
