@@ -25,7 +25,7 @@ const (
 	brnoLearn = 8 * time.Hour // G2
 
 	// brnoSilence is three of the longest pauses of the station before the loss, and 5 s: its clock-like measurements are
-	// 31 s apart (detection.md §3.7).
+	// 31 s apart.
 	brnoSilence = 3*31*time.Second + 5*time.Second
 	inTest      = "a test of the repository uses it"
 )
