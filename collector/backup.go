@@ -54,7 +54,9 @@ func Backup(ctx context.Context, data, out string) (err error) {
 			err = errors.Join(err, os.RemoveAll(out)) // half a backup is none
 		}
 	}()
-	if err := db.Backup(ctx, filepath.Join(out, sqlite.FileName)); err != nil {
+	// The store goes last: the copy of the audit log and the shelf follow it, and one that knew of what the store of the
+	// backup lacks would be damage, where one that is behind catches up.
+	if err := copyFolder(data, out, passing); err != nil {
 		return err
 	}
 	shelf, err := share.OpenShelf(filepath.Join(data, shelfName))
@@ -65,7 +67,7 @@ func Backup(ctx context.Context, data, out string) (err error) {
 	if err := shelf.Backup(ctx, filepath.Join(out, shelfName)); err != nil {
 		return err
 	}
-	if err := copyFolder(data, out, passing); err != nil || serving.Store == "" {
+	if err := db.Backup(ctx, filepath.Join(out, sqlite.FileName)); err != nil || serving.Store == "" {
 		return err
 	}
 	serving.Store = "" // what is restored has the store in its folder; 'roje-collector migrate' takes it to a database
