@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/roje-ot/roje/collector"
 	"github.com/roje-ot/roje/collector/store"
 )
 
@@ -33,12 +32,11 @@ func enrolmentList(data *string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "list", Short: "list the sensors that wait", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			db, scope, _, err := collector.OpenStore(cmd.Context(), *data)
-			if err != nil {
+			var joins []store.Join
+			err := opened(cmd.Context(), *data, func(db store.Store, scope store.Scope) (err error) {
+				joins, err = db.Joins(cmd.Context(), scope)
 				return err
-			}
-			defer db.Close()
-			joins, err := db.Joins(cmd.Context(), scope)
+			})
 			if err != nil {
 				return err
 			}
@@ -60,12 +58,9 @@ func enrolmentJudge(data *string, use, short string, state store.JoinState) *cob
 	return &cobra.Command{
 		Use: use, Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			db, scope, _, err := collector.OpenStore(cmd.Context(), *data)
-			if err != nil {
-				return err
-			}
-			defer db.Close()
-			return db.JudgeJoin(cmd.Context(), scope, args[0], state, who, time.Now())
+			return opened(cmd.Context(), *data, func(db store.Store, scope store.Scope) error {
+				return db.JudgeJoin(cmd.Context(), scope, args[0], state, who, time.Now())
+			})
 		},
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/pem"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/roje-ot/roje/collector"
 	"github.com/roje-ot/roje/collector/fleet"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/rules/site"
@@ -34,16 +32,6 @@ is; that key never comes here. All of it works while the collector runs.`,
 	cmd.MarkPersistentFlagRequired("data")
 	cmd.AddCommand(packsAdd(&data), packsList(&data), packsAssign(&data), packsUnassign(&data), packsStatus(&data))
 	return cmd
-}
-
-// opened runs do with the store of a data folder.
-func opened(ctx context.Context, data string, do func(db store.Store, s store.Scope) error) error {
-	db, scope, _, err := collector.OpenStore(ctx, data)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	return do(db, scope)
 }
 
 // publicKey reads an Ed25519 key (PKIX, PEM), as `openssl pkey -pubout` makes it.

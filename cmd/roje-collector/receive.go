@@ -13,9 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/spf13/cobra"
 
-	"github.com/roje-ot/roje/collector"
 	"github.com/roje-ot/roje/collector/receive"
-	"github.com/roje-ot/roje/collector/store"
 )
 
 func receiveCommand() *cobra.Command {
@@ -67,12 +65,6 @@ it over with 'roje-sensor export' and --files.`,
 	f.DurationVar(&silence, "silence", 5*time.Minute, "how long a sensor may be silent; its heartbeat comes each minute")
 	cmd.MarkFlagRequired("data")
 	return cmd
-}
-
-// openStore opens the store of a collector that has served, and the scope of its operator.
-func openStore(data string) (store.Store, store.Scope, error) {
-	db, scope, _, err := collector.OpenStore(context.Background(), data)
-	return db, scope, err
 }
 
 // serveMetrics serves the figures of c until it is told to stop. Address "" serves nothing.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/roje-ot/roje/collector"
 	"github.com/roje-ot/roje/collector/account"
 	"github.com/roje-ot/roje/collector/store"
 )
@@ -60,34 +59,38 @@ func userAdd(data *string) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		db, scope, _, err := collector.OpenStore(cmd.Context(), *data)
-		if err != nil {
+		return opened(cmd.Context(), *data, func(db store.Store, scope store.Scope) error {
+			password, err := account.Add(cmd.Context(), db, scope, args[0], store.Role(role), who, time.Now())
+			if err != nil {
+				return err
+			}
+			if chosen == "" {
+				fmt.Fprintln(cmd.OutOrStdout(), password)
+				return nil
+			}
+			u, err := db.GetUser(cmd.Context(), scope, args[0])
+			if err != nil {
+				return fmt.Errorf("user %s: %w", args[0], err)
+			}
+			_, err = setPassword(cmd, db, scope, &u, chosen)
 			return err
-		}
-		defer db.Close()
-		password, err := account.Add(cmd.Context(), db, scope, args[0], store.Role(role), who, time.Now())
-		if err != nil {
-			return err
-		}
-		if chosen == "" {
-			fmt.Fprintln(cmd.OutOrStdout(), password)
-			return nil
-		}
-		return setPassword(cmd, db, scope, args[0], chosen)
+		})
 	}
 	return cmd
 }
 
-func setPassword(cmd *cobra.Command, db store.Store, scope store.Scope, name, password string) error {
-	u, err := db.GetUser(cmd.Context(), scope, name)
-	if err != nil {
-		return fmt.Errorf("user %s: %w", name, err)
+// setPassword gives a user the chosen password, or a one-time one, which it returns, where none was chosen.
+func setPassword(cmd *cobra.Command, db store.Store, scope store.Scope, u *store.User, chosen string) (string, error) {
+	if err := account.PasswordSet(u); err != nil {
+		return "", err
 	}
-	if err := account.PasswordSet(&u); err != nil {
-		return fmt.Errorf("user %s: %w", name, err)
+	once := ""
+	if chosen != "" {
+		u.Hash, u.MustChange = account.Hash(chosen), false
+	} else {
+		once = account.Reset(u)
 	}
-	u.Hash, u.MustChange = account.Hash(password), false
-	return db.PutUser(cmd.Context(), scope, u, who, time.Now())
+	return once, db.PutUser(cmd.Context(), scope, *u, who, time.Now())
 }
 
 func userPassword(data *string) *cobra.Command {
@@ -101,43 +104,15 @@ func userPassword(data *string) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		db, scope, _, err := collector.OpenStore(cmd.Context(), *data)
-		if err != nil {
+		return withUser(cmd.Context(), *data, args[0], func(db store.Store, scope store.Scope, u store.User) error {
+			once, err := setPassword(cmd, db, scope, &u, chosen)
+			if err == nil && once != "" {
+				fmt.Fprintln(cmd.OutOrStdout(), once)
+			}
 			return err
-		}
-		defer db.Close()
-		if chosen != "" {
-			return setPassword(cmd, db, scope, args[0], chosen)
-		}
-		u, err := db.GetUser(cmd.Context(), scope, args[0])
-		if err != nil {
-			return fmt.Errorf("user %s: %w", args[0], err)
-		}
-		if err := account.PasswordSet(&u); err != nil {
-			return fmt.Errorf("user %s: %w", args[0], err)
-		}
-		password := account.Reset(&u)
-		if err := db.PutUser(cmd.Context(), scope, u, who, time.Now()); err != nil {
-			return err
-		}
-		fmt.Fprintln(cmd.OutOrStdout(), password)
-		return nil
+		})
 	}
 	return cmd
-}
-
-// withUser opens the store of a data folder and does something with one of its users.
-func withUser(cmd *cobra.Command, data, name string, do func(store.Store, store.Scope, store.User) error) error {
-	db, scope, _, err := collector.OpenStore(cmd.Context(), data)
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	u, err := db.GetUser(cmd.Context(), scope, name)
-	if err != nil {
-		return fmt.Errorf("user %s: %w", name, err)
-	}
-	return do(db, scope, u)
 }
 
 func userDisable(data *string, disabled bool) *cobra.Command {
@@ -148,7 +123,7 @@ func userDisable(data *string, disabled bool) *cobra.Command {
 	return &cobra.Command{
 		Use: name, Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withUser(cmd, *data, args[0], func(db store.Store, scope store.Scope, u store.User) error {
+			return withUser(cmd.Context(), *data, args[0], func(db store.Store, scope store.Scope, u store.User) error {
 				u.Disabled = disabled
 				return db.PutUser(cmd.Context(), scope, u, who, time.Now())
 			})
@@ -163,17 +138,13 @@ func userSeal(data *string) *cobra.Command {
 that is printed belongs in a sealed envelope. An account that was opened is sealed anew by the same command.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			db, scope, _, err := collector.OpenStore(cmd.Context(), *data)
-			if err != nil {
+			return opened(cmd.Context(), *data, func(db store.Store, scope store.Scope) error {
+				password, err := account.Seal(cmd.Context(), db, scope, args[0], who, time.Now())
+				if err == nil {
+					fmt.Fprintln(cmd.OutOrStdout(), password)
+				}
 				return err
-			}
-			defer db.Close()
-			password, err := account.Seal(cmd.Context(), db, scope, args[0], who, time.Now())
-			if err != nil {
-				return err
-			}
-			fmt.Fprintln(cmd.OutOrStdout(), password)
-			return nil
+			})
 		},
 	}
 }
@@ -182,9 +153,9 @@ func userSecond(data *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "reset-second NAME", Short: "take a user's second factor away, as the phone is lost", Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withUser(cmd, *data, args[0], func(db store.Store, scope store.Scope, u store.User) error {
+			return withUser(cmd.Context(), *data, args[0], func(db store.Store, scope store.Scope, u store.User) error {
 				if !account.HasSecond(&u) {
-					return fmt.Errorf("user %s has no second factor", args[0])
+					return errors.New("has no second factor")
 				}
 				return account.RemoveSecond(cmd.Context(), db, scope, &u, who, time.Now())
 			})
@@ -200,9 +171,9 @@ func userCeiling(data *string) *cobra.Command {
 			if level == "any" {
 				level = ""
 			}
-			return withUser(cmd, *data, args[0], func(db store.Store, scope store.Scope, u store.User) error {
+			return withUser(cmd.Context(), *data, args[0], func(db store.Store, scope store.Scope, u store.User) error {
 				if err := account.SetCeiling(&u, level); err != nil {
-					return fmt.Errorf("user %s: %w", args[0], err)
+					return err
 				}
 				return db.PutUser(cmd.Context(), scope, u, who, time.Now())
 			})
@@ -214,12 +185,11 @@ func userList(data *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "list the users", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			db, scope, _, err := collector.OpenStore(cmd.Context(), *data)
-			if err != nil {
+			var users []store.User
+			err := opened(cmd.Context(), *data, func(db store.Store, scope store.Scope) (err error) {
+				users, err = db.ListUsers(cmd.Context(), scope)
 				return err
-			}
-			defer db.Close()
-			users, err := db.ListUsers(cmd.Context(), scope)
+			})
 			if err != nil {
 				return err
 			}
