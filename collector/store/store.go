@@ -23,6 +23,7 @@ type Store interface {
 	Packs
 	Campaigns
 	Cases
+	Letters
 
 	// Sessions is where the console keeps its sign-ins; now is its clock, as an ended session is not found.
 	Sessions(now func() time.Time) Sessions
@@ -175,7 +176,7 @@ type Counts struct {
 type Act struct {
 	At     time.Time `json:"at"`
 	Who    string    `json:"who"`
-	What   string    `json:"what"`   // status, release, retract, hold, unhold, evidence, enrol, renew, join, approved, rejected, deny, allow, user, token, and those of package account
+	What   string    `json:"what"`   // status, release, retract, letter, letter-answer, letter-fetch, hold, unhold, evidence, enrol, renew, join, approved, rejected, deny, allow, user, token, and those of package account
 	Object string    `json:"object"` // the alert's, sensor's, user's or token's id
 	Detail string    `json:"detail,omitempty"`
 }

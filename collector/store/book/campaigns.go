@@ -14,7 +14,6 @@ import (
 
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/rules"
-	"github.com/roje-ot/roje/rules/attack"
 )
 
 var _ store.Campaigns = Book{}
@@ -127,9 +126,7 @@ func (b Book) unlooked(ctx context.Context, s store.Scope, r Reader, at time.Tim
 			if err = json.Unmarshal(body, &a); err != nil {
 				return f, fmt.Errorf("alert: %w", err)
 			}
-			if ids := attack.Order([]*rules.Alert{&a}); len(ids) > 0 {
-				f.technique = ids[0]
-			}
+			f.technique = technique(&a)
 			return f, nil
 		})
 }
@@ -291,12 +288,16 @@ func (b Book) GetCampaign(ctx context.Context, s store.Scope, id string) (store.
 	if err := s.Check(); err != nil {
 		return store.Campaign{}, err
 	}
+	return campaign(ctx, s, b.Reader(s), id)
+}
+
+func campaign(ctx context.Context, s store.Scope, r Reader, id string) (store.Campaign, error) {
 	none := fmt.Errorf("campaign %.80q: %w", id, store.ErrNotFound)
 	n, err := number(campaignName, id)
 	if err != nil {
 		return store.Campaign{}, none
 	}
-	c, err := One(ctx, b.Reader(s), `SELECT `+campaignColumns+` FROM campaigns WHERE operator = ? AND n = coalesce((SELECT CASE into_n WHEN 0 THEN n ELSE into_n END FROM campaigns WHERE operator = ? AND n = ?), 0)`,
+	c, err := One(ctx, r, `SELECT `+campaignColumns+` FROM campaigns WHERE operator = ? AND n = coalesce((SELECT CASE into_n WHEN 0 THEN n ELSE into_n END FROM campaigns WHERE operator = ? AND n = ?), 0)`,
 		[]any{s.Operator(), s.Operator(), n}, scanCampaign)
 	if errors.Is(err, store.ErrNotFound) {
 		return c.Campaign, none
@@ -304,7 +305,7 @@ func (b Book) GetCampaign(ctx context.Context, s store.Scope, id string) (store.
 	if err != nil {
 		return c.Campaign, err
 	}
-	c.Seen, err = List(ctx, b.Reader(s), `SELECT sensor, coalesce((SELECT name FROM sensors s WHERE s.operator = campaign_sites.operator AND s.id = campaign_sites.sensor), ''), first, last, alerts
+	c.Seen, err = List(ctx, r, `SELECT sensor, coalesce((SELECT name FROM sensors s WHERE s.operator = campaign_sites.operator AND s.id = campaign_sites.sensor), ''), first, last, alerts
 		FROM campaign_sites WHERE operator = ? AND campaign = ? ORDER BY first, sensor`, []any{s.Operator(), c.n}, func(scan scan) (v store.CampaignSite, err error) {
 		var first, last int64
 		err = scan(&v.Sensor, &v.Name, &first, &last, &v.Alerts)

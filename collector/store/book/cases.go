@@ -91,11 +91,14 @@ func (b Book) GetCase(ctx context.Context, s store.Scope, id string) (store.Case
 	if err := s.Check(); err != nil {
 		return store.Case{}, err
 	}
+	return oneCase(ctx, s, b.Reader(s), id)
+}
+
+func oneCase(ctx context.Context, s store.Scope, r Reader, id string) (store.Case, error) {
 	n, err := number(caseName, id)
 	if err != nil {
 		return store.Case{}, fmt.Errorf("case %.80q: %w", id, store.ErrNotFound)
 	}
-	r := b.Reader(s)
 	c, err := One(ctx, r, `SELECT `+caseColumns+` FROM cases WHERE operator = ? AND n = ?`, []any{s.Operator(), n}, scanCase)
 	if err != nil {
 		return c, fmt.Errorf("case %.80q: %w", id, err)

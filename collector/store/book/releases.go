@@ -1,6 +1,7 @@
 package book
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -17,7 +18,7 @@ func (b Book) Release(ctx context.Context, s store.Scope, id string, tlp store.T
 	if _, err := store.ParseTLP(string(tlp)); err != nil {
 		return store.Released{}, err
 	}
-	return b.publish(ctx, s, id, tlp, false, who, at)
+	return b.publish(ctx, s, "", id, tlp, false, who, at)
 }
 
 // ReleaseMasked implements store.Releases.
@@ -25,22 +26,22 @@ func (b Book) ReleaseMasked(ctx context.Context, s store.Scope, id string, tlp s
 	if _, err := store.ParseTLP(string(tlp)); err != nil {
 		return store.Released{}, err
 	}
-	return b.publish(ctx, s, id, tlp, true, who, at)
+	return b.publish(ctx, s, "", id, tlp, true, who, at)
 }
 
 // Retract implements store.Releases.
 func (b Book) Retract(ctx context.Context, s store.Scope, id, who string, at time.Time) (store.Released, error) {
-	return b.publish(ctx, s, id, "", false, who, at)
+	return b.publish(ctx, s, "", id, "", false, who, at)
 }
 
-// publish makes the next version of an alert in the feed; tlp "" revokes the one before it.
-func (b Book) publish(ctx context.Context, s store.Scope, id string, tlp store.TLP, masked bool, who string, at time.Time) (store.Released, error) {
+// publish makes the next version of an alert or, with a kind, of a group in the feed; tlp "" revokes the one before it.
+func (b Book) publish(ctx context.Context, s store.Scope, kind, id string, tlp store.TLP, masked bool, who string, at time.Time) (store.Released, error) {
 	if err := s.Check(); err != nil {
 		return store.Released{}, err
 	}
 	var r store.Released
 	err := b.change(ctx, s, func(t work) error {
-		was, err := t.latest(s, id)
+		was, err := t.latest(s, kind, id)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
@@ -55,14 +56,27 @@ func (b Book) publish(ctx context.Context, s store.Scope, id string, tlp store.T
 				return fmt.Errorf("is not released: %w", store.ErrNotFound)
 			}
 			what, said, detail, flag = "retract", "retracted", "", sql.NullInt64{}
-			r.Alert, r.TLP, r.Revoked, r.Masked = was.Alert, was.TLP, true, was.Masked
+			r.Alert, r.Group, r.TLP, r.Revoked, r.Masked = was.Alert, was.Group, was.TLP, true, was.Masked
 		} else if was.Version > 0 && !was.Revoked && was.Masked != masked {
 			return store.ErrOtherForm
-		} else if r.Alert, err = t.alert(s, id); err != nil {
+		} else if kind != "" {
+			if r.Group, err = t.group(s, kind, id); err == nil && r.Group.Ref != id {
+				err = fmt.Errorf("it is part of %s: %w", r.Group.Ref, store.ErrNotFound)
+			}
+		} else {
+			r.Alert, err = t.alert(s, id)
+		}
+		if err != nil {
 			return err
 		}
 		if was.Version == 0 {
 			r.Created = r.Added
+		}
+		if kind != "" {
+			if err := t.version(s, &r); err != nil {
+				return err
+			}
+			return t.act(s, at, who, what, id, detail)
 		}
 		added := r.Added
 		r.Alert.TLP, r.Alert.Released = r.TLP, &added
@@ -76,7 +90,7 @@ func (b Book) publish(ctx context.Context, s store.Scope, id string, tlp store.T
 		return t.act(s, at, who, what, id, detail)
 	})
 	if err != nil {
-		return store.Released{}, fmt.Errorf("alert %.80q: %w", id, err)
+		return store.Released{}, fmt.Errorf("%s %.80q: %w", cmp.Or(kind, "alert"), id, err)
 	}
 	return r, nil
 }
@@ -94,37 +108,47 @@ func (t work) alert(s store.Scope, id string) (store.Alert, error) {
 	return One(context.Background(), t, `SELECT `+alertColumns+` FROM alerts WHERE operator = ? AND id = ?`, []any{s.Operator(), id}, scanAlert)
 }
 
-const releaseColumns = `added, version, created, tlp, who, revoked, latest, masked, body`
+const releaseColumns = `added, version, created, tlp, who, revoked, latest, masked, kind, body`
 
 func scanReleased(scan scan) (store.Released, error) {
 	var r store.Released
 	var added, created int64
+	var kind string
 	var body []byte
-	if err := scan(&added, &r.Version, &created, &r.TLP, &r.Who, &r.Revoked, &r.Latest, &r.Masked, &body); err != nil {
+	if err := scan(&added, &r.Version, &created, &r.TLP, &r.Who, &r.Revoked, &r.Latest, &r.Masked, &kind, &body); err != nil {
 		return r, err
 	}
 	r.Added, r.Created = time.UnixMilli(added).UTC(), time.UnixMilli(created).UTC()
-	if err := json.Unmarshal(body, &r.Alert); err != nil {
+	var into any = &r.Alert
+	if kind != "" {
+		r.Group = new(store.Group)
+		into = r.Group
+	}
+	if err := json.Unmarshal(body, into); err != nil {
 		return r, fmt.Errorf("release of %s: %w", r.Added, err)
 	}
 	return r, nil
 }
 
-func (t work) latest(s store.Scope, id string) (store.Released, error) {
-	return One(context.Background(), t, `SELECT `+releaseColumns+` FROM releases WHERE operator = ? AND alert = ? ORDER BY version DESC LIMIT 1`, []any{s.Operator(), id}, scanReleased)
+func (t work) latest(s store.Scope, kind, id string) (store.Released, error) {
+	return One(context.Background(), t, `SELECT `+releaseColumns+` FROM releases WHERE operator = ? AND kind = ? AND alert = ? ORDER BY version DESC LIMIT 1`, []any{s.Operator(), kind, id}, scanReleased)
 }
 
-// version writes r as the latest version of its alert.
+// version writes r as the latest version of what it is of.
 func (t work) version(s store.Scope, r *store.Released) error {
-	body, err := json.Marshal(&r.Alert)
+	var of any = &r.Alert
+	if r.Group != nil {
+		of = r.Group
+	}
+	body, err := json.Marshal(of)
 	if err != nil {
 		return err
 	}
-	if _, err := t.Exec(`UPDATE releases SET latest = FALSE WHERE operator = ? AND alert = ?`, s.Operator(), r.Alert.ID); err != nil {
+	if _, err := t.Exec(`UPDATE releases SET latest = FALSE WHERE operator = ? AND kind = ? AND alert = ?`, s.Operator(), r.Kind(), r.ID()); err != nil {
 		return err
 	}
-	_, err = t.Exec(`INSERT INTO releases (operator, added, alert, version, created, tlp, who, revoked, latest, masked, sensor, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, TRUE, ?, ?, ?)`,
-		s.Operator(), r.Added.UnixMilli(), r.Alert.ID, r.Version, r.Created.UnixMilli(), string(r.TLP), r.Who, r.Revoked, r.Masked, r.Alert.Sensor, body)
+	_, err = t.Exec(`INSERT INTO releases (operator, added, alert, version, created, tlp, who, revoked, latest, masked, kind, sensor, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, TRUE, ?, ?, ?, ?)`,
+		s.Operator(), r.Added.UnixMilli(), r.ID(), r.Version, r.Created.UnixMilli(), string(r.TLP), r.Who, r.Revoked, r.Masked, r.Kind(), r.Alert.Sensor, body)
 	return err
 }
 
@@ -162,6 +186,9 @@ func (b Book) ListReleased(ctx context.Context, s store.Scope, f store.ReleaseFi
 	}
 	if !f.All {
 		w.and("latest")
+	}
+	if f.Kind != "" || !f.Groups {
+		w.and("kind = ?", f.Kind)
 	}
 	if f.Alert != "" {
 		w.and("alert = ?", f.Alert)

@@ -246,6 +246,22 @@ BEGIN
 		EXECUTE format('CREATE POLICY of_operator ON %I USING (operator = current_setting(''roje.operator'', true))', t);
 	END LOOP;
 END $$;
+`, `
+CREATE TABLE letters (
+	operator TEXT NOT NULL, n bigint NOT NULL, at bigint NOT NULL, sender TEXT NOT NULL, kind TEXT NOT NULL, alert TEXT NOT NULL, tlp TEXT NOT NULL,
+	text TEXT NOT NULL, language TEXT NOT NULL, pattern TEXT NOT NULL, state TEXT NOT NULL,
+	who TEXT NOT NULL, answered bigint, answer TEXT NOT NULL, masked boolean NOT NULL,
+	PRIMARY KEY (operator, n)
+);
+CREATE INDEX letters_state ON letters (operator, state, sender);
+CREATE INDEX letters_alert ON letters (operator, alert);
+
+ALTER TABLE releases ADD COLUMN kind TEXT NOT NULL DEFAULT '';
+DROP INDEX releases_alert;
+CREATE UNIQUE INDEX releases_alert ON releases (operator, kind, alert, version);
+
+ALTER TABLE letters ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_operator ON letters USING (operator = current_setting('roje.operator', true));
 `}
 
 // One collector at a time changes the schema, and one makes a day's partition: these are the locks.

@@ -211,6 +211,19 @@ CREATE TABLE secrets (
 ) WITHOUT ROWID;
 
 ALTER TABLE releases ADD COLUMN masked INTEGER NOT NULL DEFAULT 0;
+`, `
+CREATE TABLE letters (
+	operator TEXT NOT NULL, n INTEGER NOT NULL, at INTEGER NOT NULL, sender TEXT NOT NULL, kind TEXT NOT NULL, alert TEXT NOT NULL, tlp TEXT NOT NULL,
+	text TEXT NOT NULL, language TEXT NOT NULL, pattern TEXT NOT NULL, state TEXT NOT NULL,
+	who TEXT NOT NULL, answered INTEGER, answer TEXT NOT NULL, masked INTEGER NOT NULL,
+	PRIMARY KEY (operator, n)
+) WITHOUT ROWID;
+CREATE INDEX letters_state ON letters (operator, state, sender);
+CREATE INDEX letters_alert ON letters (operator, alert);
+
+ALTER TABLE releases ADD COLUMN kind TEXT NOT NULL DEFAULT '';
+DROP INDEX releases_alert;
+CREATE UNIQUE INDEX releases_alert ON releases (operator, kind, alert, version);
 `}
 
 // migrate brings the file's schema up to date; a file of a newer version is refused.

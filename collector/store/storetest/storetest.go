@@ -46,6 +46,8 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"packs", packs},
 		{"campaigns", campaigns},
 		{"cases", cases},
+		{"letters", letters},
+		{"released groups", groups},
 		{"concurrent intake", concurrent},
 		{"a long history", long},
 	} {
