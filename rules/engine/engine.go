@@ -102,9 +102,11 @@ func (g *Engine) Judge(e *rules.Event) {
 		g.Tick(e.At)
 	}
 	g.env.E = e
+	lacks := ^lang.Shown(e)
 	for _, r := range g.index.lookup(e) {
 		switch {
-		case !r.exact(e):
+		case r.Need&lacks != 0:
+		case !(r.covered && e.What == rules.Message) && !r.exact(e):
 		case r.state != nil && r.State.Each && e.Msg != nil:
 			for i := range e.Msg.Points {
 				if g.env.Point = i; r.judge(&g.env) {
@@ -149,7 +151,7 @@ func (g *Engine) Tick(at int64) {
 // exact asks what the index cannot tell.
 func (r *running) exact(e *rules.Event) bool {
 	w, m := &r.When, e.Msg
-	if r.covered && e.What == rules.Message || m == nil {
+	if m == nil {
 		return true
 	}
 	return (w.Names == nil || slices.Contains(w.Names, m.Name)) &&

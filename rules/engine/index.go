@@ -14,8 +14,9 @@ import (
 // above 255, the name of a message without code, one fault of several) is asked of the few rules that need it.
 type index struct {
 	protos []string
-	cells  []uint32     // by cell(); number of a list
-	lists  [][]*running // deduplicated
+	met    []*protocols.Protocol // by protos, of the event before
+	cells  []uint32              // by cell(); number of a list
+	lists  [][]*running          // deduplicated
 	other  [nWhats][nOutcomes][]*running
 }
 
@@ -45,6 +46,7 @@ func newIndex(run []*running) *index {
 			}
 		}
 	}
+	x.met = make([]*protocols.Protocol, len(x.protos))
 	x.cells = make([]uint32, cell(len(x.protos)+1, 0, 0, 0, 0))
 	x.lists = [][]*running{nil}
 	known := map[string]uint32{"": 0}
@@ -123,13 +125,7 @@ func (x *index) lookup(e *rules.Event) []*running {
 		return x.other[e.What][e.Flow.Outcome]
 	}
 	m := e.Msg
-	proto := len(x.protos)
-	for i, name := range x.protos {
-		if m.Proto.Name == name {
-			proto = i
-			break
-		}
-	}
+	proto := x.proto(m.Proto)
 	code := noCode
 	if m.HasCode {
 		code = min(int(m.Code), bigCode)
@@ -148,4 +144,19 @@ func (x *index) lookup(e *rules.Event) []*running {
 		flags |= odd
 	}
 	return x.lists[x.cells[cell(proto, int(m.From), code, int(m.Op), flags)]]
+}
+
+// proto returns p's number.
+func (x *index) proto(p *protocols.Protocol) int {
+	for i, known := range x.met {
+		if known == p {
+			return i
+		}
+	}
+	n := slices.Index(x.protos, p.Name)
+	if n < 0 {
+		return len(x.protos)
+	}
+	x.met[n] = p
+	return n
 }

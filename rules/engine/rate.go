@@ -8,11 +8,11 @@ import (
 
 // rate is what the windows of one key hold: windows follow each other without overlap, in packet time.
 type rate struct {
-	number int64 // of the current window, in windows since 1970
-	start  int64 // when it began
-	known  lang.Rate
-	count  int64 // events in it
-	n      int64 // windows before it
+	number int64     // of the current window, in windows since 1970
+	start  int64     // when it began
+	known  lang.Rate // what the windows before hold
+	count  int64     // events in it
+	n      int64     // windows before it
 	mean   float64
 	square float64 // mean of the squares
 	spread float64 // standard deviation, at least that of events that come by chance
@@ -29,11 +29,11 @@ const (
 	unwatchedWindow = -1 // in place of a window's number: nobody watched since the one before
 )
 
-// add counts an event and returns its window's count so far and what the windows before hold.
-func (r *rate) add(at, window int64) (int64, lang.Rate) {
+// add counts an event and returns its window's count so far.
+func (r *rate) add(at, window int64) int64 {
 	if at >= r.start && at < r.start+window && r.number != 0 {
 		r.count++
-		return r.count, r.known
+		return r.count
 	}
 	number := at / window
 	switch {
@@ -51,7 +51,7 @@ func (r *rate) add(at, window int64) (int64, lang.Rate) {
 	r.count++
 	r.start = number * window
 	r.known = lang.Rate{Windows: r.n, Usual: r.mean, Spread: r.spread, Most: r.most, Excess: r.excess}
-	return r.count, r.known
+	return r.count
 }
 
 // pause says that nobody watches from here to the next event: the window of now, and the rest of that of then, say

@@ -49,7 +49,7 @@ func (s *state) count(env *lang.Env) {
 	at := env.E.At
 	switch {
 	case s.Rate:
-		env.Count, env.Rate = c.rate.add(at, s.Window)
+		env.Count, env.Rate = c.rate.add(at, s.Window), &c.rate.known
 	case s.Counts:
 		env.Count = c.add(at, s.Window)
 	}
@@ -183,6 +183,9 @@ func (c *cellState) see(value uint64, at int64, cap int) {
 
 // expire forgets values that left the window and returns how many are left.
 func (c *cellState) expire(at, window int64) int64 {
+	if len(c.values) == 1 && c.values[0].at == at {
+		return 1
+	}
 	kept := c.values[:0]
 	for _, v := range c.values {
 		if d := at - v.at; -window < d && d < window {

@@ -161,8 +161,8 @@ func TestEach(t *testing.T) {
 func TestRate(t *testing.T) {
 	var r rate
 	add := func(at int64) (int64, float64, float64, int64) {
-		count, known := r.add(at*second, 60*second)
-		return count, known.Usual, known.Most, known.Windows
+		count := r.add(at*second, 60*second)
+		return count, r.known.Usual, r.known.Most, r.known.Windows
 	}
 	at := int64(600)
 	for range 20 {

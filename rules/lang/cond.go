@@ -41,23 +41,30 @@ func refuse(n ast.Node, hint, format string, args ...any) error {
 
 // Condition compiles text and returns the part that needs no state and the part that does; either is nil where there is none.
 func (v *Vocabulary) Condition(text string) (before, after Cond, err error) {
+	before, after, _, err = v.condition(text)
+	return before, after, err
+}
+
+// condition is Condition, and says what the part without state cannot hold without.
+func (v *Vocabulary) condition(text string) (before, after Cond, need Need, err error) {
 	root, err := v.parse(text)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
 	for _, part := range conjuncts(root, nil) {
 		c := &compiler{v: v}
 		cond, err := c.bool(part)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, 0, err
 		}
 		if c.state {
 			after = both(after, cond)
 		} else {
 			before = both(before, cond)
+			need |= c.needOf(part)
 		}
 	}
-	return before, after, nil
+	return before, after, need, nil
 }
 
 // parse reads and type-checks text.

@@ -30,7 +30,7 @@ type Env struct {
 	HasPrev  bool
 	Changed  bool // that value differs from this event's
 
-	Rate Rate // of the key
+	Rate *Rate // of the key; nil: none is known
 
 	Quiet   int64 // how long a silent key has been silent, ns
 	Longest int64 // its longest pause before, ns
@@ -83,4 +83,14 @@ func (env *Env) statusText(m *protocols.Message) string {
 	s := string(m.AppendStatus(nil))
 	env.status[key] = s
 	return s
+}
+
+var noRate Rate
+
+// rate is what is known of the key's windows.
+func (env *Env) rate() *Rate {
+	if env.Rate == nil {
+		return &noRate
+	}
+	return env.Rate
 }

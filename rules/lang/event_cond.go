@@ -10,6 +10,6 @@ import (
 // state of a rule. What is wrong is a joined list of *Error at their places.
 func (v *Vocabulary) EventCondition(file string, n *yaml.Node) (Cond, error) {
 	r := &reader{file: file, v: v}
-	cond := r.event(n)
+	cond, _ := r.event(n)
 	return cond, errors.Join(r.errs...)
 }

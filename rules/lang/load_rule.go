@@ -30,6 +30,7 @@ func (r *reader) rule(n *yaml.Node) *Rule {
 	}
 	rule := &Rule{File: r.file, Line: n.Line, Sum: sumOf(n), Quiet: int64(defaultQuiet), Confidence: defaultConfidence, Impact: math.NaN()}
 	var message, learned, observed, where, tests *yaml.Node
+	need := needs{prior: ^Need(0), expect: ^Need(0)}
 	node := func(dst **yaml.Node) func(*yaml.Node) { return func(n *yaml.Node) { *dst = n } }
 	seen := r.fields(n, "a rule", map[string]func(*yaml.Node){
 		"id": func(n *yaml.Node) {
@@ -43,7 +44,7 @@ func (r *reader) rule(n *yaml.Node) *Rule {
 		"impact":     func(n *yaml.Node) { r.fraction(n, &rule.Impact) },
 		"confidence": func(n *yaml.Node) { r.fraction(n, &rule.Confidence) },
 		"when":       func(n *yaml.Node) { r.when(n, &rule.When) },
-		"state":      func(n *yaml.Node) { rule.State = r.state(n) },
+		"state":      func(n *yaml.Node) { rule.State = r.state(n, &need) },
 		"where":      node(&where),
 		"per":        func(n *yaml.Node) { rule.Per = r.words(n) },
 		"quiet":      func(n *yaml.Node) { r.duration(n, &rule.Quiet) },
@@ -64,7 +65,8 @@ func (r *reader) rule(n *yaml.Node) *Rule {
 	if math.IsNaN(rule.Impact) {
 		rule.Impact = impactOf(rule.When.Ops)
 	}
-	r.where(where, rule)
+	need.where = r.where(where, rule)
+	rule.Need = need.all(rule.State)
 	var window int64
 	if rule.State != nil {
 		window = rule.State.Window
@@ -151,16 +153,17 @@ func (r *reader) template(n *yaml.Node, window int64) *Template {
 	return t
 }
 
-func (r *reader) where(n *yaml.Node, rule *Rule) {
+// where reads the rule's condition and returns what it needs before the state counts.
+func (r *reader) where(n *yaml.Node, rule *Rule) (need Need) {
 	if n == nil {
-		return
+		return 0
 	}
 	var text string
 	r.text(n, &text)
 	var err error
-	if rule.Before, rule.After, err = r.v.Condition(text); err != nil {
+	if rule.Before, rule.After, need, err = r.v.condition(text); err != nil {
 		r.inside(n, err)
-		return
+		return 0
 	}
 	if rule.State != nil && rule.State.Sequence != nil {
 		rule.After, rule.Before = both(rule.Before, rule.After), nil
@@ -168,6 +171,7 @@ func (r *reader) where(n *yaml.Node, rule *Rule) {
 	if rule.After != nil && rule.State == nil {
 		r.errorf(n, "add `state:` with `by:` and `window:`", "the condition uses count, distinct, step or done, and the rule has no state")
 	}
+	return need
 }
 
 func (r *reader) when(n *yaml.Node, w *When) {
@@ -248,7 +252,8 @@ const (
 	defaultKeys, maxKeys = 4096, 65536
 )
 
-func (r *reader) state(n *yaml.Node) *State {
+// state reads what a rule remembers, and writes into need what the conditions in it need.
+func (r *reader) state(n *yaml.Node, need *needs) *State {
 	s := &State{Cap: defaultCap, Keys: defaultKeys}
 	seen := r.fields(n, "state", map[string]func(*yaml.Node){
 		"by":     func(n *yaml.Node) { s.By = r.words(n) },
@@ -277,9 +282,9 @@ func (r *reader) state(n *yaml.Node) *State {
 				r.errorf(n, "", "a sequence has 2 to 8 steps")
 			}
 		},
-		"only":   func(n *yaml.Node) { s.Only = r.event(n) },
-		"prior":  func(n *yaml.Node) { s.Prior = r.event(n) },
-		"expect": func(n *yaml.Node) { s.Expect = r.event(n) },
+		"only":   func(n *yaml.Node) { s.Only, need.only = r.event(n) },
+		"prior":  func(n *yaml.Node) { s.Prior, need.prior = r.event(n) },
+		"expect": func(n *yaml.Node) { s.Expect, need.expect = r.event(n) },
 		"last": func(n *yaml.Node) {
 			if words := r.words(n); len(words) == 1 && (words[0].int != nil || words[0].num != nil) {
 				s.Last = words[0]
@@ -314,16 +319,16 @@ func (r *reader) state(n *yaml.Node) *State {
 	return s
 }
 
-// event reads a condition that looks at one event alone.
-func (r *reader) event(n *yaml.Node) Cond {
-	before, after, err := r.v.Condition(n.Value)
+// event reads a condition that looks at one event alone, and returns what it needs.
+func (r *reader) event(n *yaml.Node) (Cond, Need) {
+	before, after, need, err := r.v.condition(n.Value)
 	switch {
 	case err != nil:
 		r.inside(n, err)
 	case after != nil:
 		r.errorf(n, "", "this condition cannot look at the state")
 	}
-	return before
+	return before, need
 }
 
 func (r *reader) yes(n *yaml.Node) bool {

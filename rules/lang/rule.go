@@ -16,6 +16,7 @@ type Rule struct {
 	Confidence float64  // 0 to 1
 
 	When   When
+	Need   Need   // what an event must show for the rule to take note of it
 	State  *State // nil: the rule remembers nothing
 	Before Cond   // decided before the state counts; nil: holds
 	After  Cond   // decided after; nil: holds

@@ -38,12 +38,17 @@ type Word struct {
 	end   uint8    // 1: the client's address, 2: the server's; Hash keeps those
 	State bool     // known only after the rule's state has counted the event
 
+	need, needNot Need            // what an event shows for which the word is true, or false
+	needAny       Need            // for which it has a value
+	needAt        map[string]Need // for which it has this one
+
 	bool func(*Env) bool
 	int  func(*Env) (int64, bool) // also of a Text with Names
 	num  func(*Env) (float64, bool)
 	text func(*Env) (string, bool)
 	addr func(*Env) (netip.Addr, bool)
 	mac  func(*Env) (rules.MAC, bool)
+	hash func(Hash, *Env) Hash // of all, made of the getter
 
 	point func(*Env) *protocols.Point // of the address of a point: that point, whose name a sentence adds; nil of other words
 }
@@ -116,41 +121,63 @@ func (w *Word) Number(env *Env) (v float64, ok bool) {
 }
 
 // Hash mixes the word's value into h; state keys and distinct values are made of it. An absent value has its own hash.
-func (w *Word) Hash(h Hash, env *Env) Hash {
+func (w *Word) Hash(h Hash, env *Env) Hash { return w.hash(h, env) }
+
+// hasher returns what Hash does for words of w's kind.
+func (w *Word) hasher() func(Hash, *Env) Hash {
 	switch {
 	case w.int != nil:
-		if v, ok := w.int(env); ok {
-			return h.Uint64(uint64(v))
+		get := w.int
+		return func(h Hash, env *Env) Hash {
+			if v, ok := get(env); ok {
+				return h.Uint64(uint64(v))
+			}
+			return h.Absent()
 		}
-	case w.Kind == Bool:
-		if w.bool(env) {
-			return h.Uint64(1)
-		}
-		return h.Uint64(0)
-	case w.Kind == Float:
-		if v, ok := w.num(env); ok {
-			return h.Float64(v)
-		}
-	case w.Kind == Text:
-		if v, ok := w.text(env); ok {
-			return h.String(v)
+	case w.end != 0:
+		i := w.end - 1
+		return func(h Hash, env *Env) Hash {
+			a := env.E.Flow.Client
+			if i != 0 {
+				a = env.E.Flow.Server
+			}
+			if !a.Addr().IsValid() {
+				return h.Absent()
+			}
+			return h.Uint64(env.end(i, a.Addr()))
 		}
 	case w.Kind == Addr:
-		if v, ok := w.addr(env); ok && w.end != 0 {
-			return h.Uint64(env.end(w.end-1, v))
-		} else if ok {
-			return h.Addr(v)
+		return hashing(w.addr, Hash.Addr)
+	case w.Kind == Bool:
+		return func(h Hash, env *Env) Hash {
+			if w.bool(env) {
+				return h.Uint64(1)
+			}
+			return h.Uint64(0)
 		}
+	case w.Kind == Float:
+		return hashing(w.num, Hash.Float64)
+	case w.Kind == Text:
+		return hashing(w.text, Hash.String)
 	case w.Kind == MAC:
-		if v, ok := w.mac(env); ok {
-			return h.MAC(v)
-		}
-	case w.Kind == Faults:
+		return hashing(w.mac, Hash.MAC)
+	}
+	return func(h Hash, env *Env) Hash { // the faults
 		if m := env.E.Msg; m != nil {
 			return h.Uint64(uint64(m.Faults))
 		}
+		return h.Absent()
 	}
-	return h.Absent()
+}
+
+// hashing mixes in what get returns.
+func hashing[T any](get func(*Env) (T, bool), mix func(Hash, T) Hash) func(Hash, *Env) Hash {
+	return func(h Hash, env *Env) Hash {
+		if v, ok := get(env); ok {
+			return mix(h, v)
+		}
+		return h.Absent()
+	}
 }
 
 // Vocabulary is the set of words that rules may use: those of every event and those of the given protocols.
@@ -177,6 +204,7 @@ func NewVocabulary(protos []*protocols.Protocol) *Vocabulary {
 
 func (v *Vocabulary) add(words ...*Word) {
 	for _, w := range words {
+		w.hash = w.hasher()
 		v.words[w.Name] = w
 		v.order = append(v.order, w)
 	}

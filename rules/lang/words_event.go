@@ -89,6 +89,8 @@ func messageWords(protos []*protocols.Protocol) []*Word {
 		w.Kind, w.Names = Text, names
 		return w
 	}
+	turn := enum("turn", "how it relates to its request", turnNames, func(m *protocols.Message) (int64, bool) { return int64(m.Turn), true })
+	turn.needAt = map[string]Need{turnNames[protocols.Unpaired]: Unpaired}
 	return []*Word{
 		enum("proto", "the protocol", names, func(m *protocols.Message) (int64, bool) {
 			for i, p := range protos {
@@ -109,7 +111,7 @@ func messageWords(protos []*protocols.Protocol) []*Word {
 		enum("from", "who sent it", sideNames, func(m *protocols.Message) (int64, bool) { return int64(m.From), true }),
 		integer("station", "unit id, outstation link address or common address", func(m *protocols.Message) (int64, bool) { return int64(m.Station), m.HasStation }),
 		integer("master", "DNP3 link address of the master, 104 originator address", func(m *protocols.Message) (int64, bool) { return int64(m.Master), m.HasMaster }),
-		enum("turn", "how it relates to its request", turnNames, func(m *protocols.Message) (int64, bool) { return int64(m.Turn), true }),
+		turn,
 		integer("content", "a number that stands for what the message carries; equal content has an equal number", func(m *protocols.Message) (int64, bool) {
 			return int64(Hash(0).Bytes(m.Body) >> 1), len(m.Body) > 0
 		}),
@@ -152,10 +154,14 @@ func protocolWords(p *protocols.Protocol) []*Word {
 		w := &Word{Name: p.Name + "." + f.Name, Doc: f.Doc}
 		of := func(env *Env) (*protocols.Field, *protocols.Message) {
 			m := env.E.Msg
-			if m == nil || m.Proto == nil || m.Proto.Name != p.Name || i >= len(m.Proto.Field) || env.E.What != rules.Message || m.Detail == nil {
-				return nil, nil
+			switch {
+			case m == nil || m.Detail == nil || env.E.What != rules.Message:
+			case m.Proto == p:
+				return f, m
+			case m.Proto != nil && m.Proto.Name == p.Name && i < len(m.Proto.Field):
+				return &m.Proto.Field[i], m
 			}
-			return &m.Proto.Field[i], m
+			return nil, nil
 		}
 		switch {
 		case f.Int != nil:

@@ -20,7 +20,7 @@ func pointWords() []*Word {
 		}}
 	}
 	quality := func(name, doc string, bits protocols.Quality) *Word {
-		return &Word{Name: name, Doc: doc, Kind: Bool, bool: func(env *Env) bool {
+		return &Word{Name: name, Doc: doc, Kind: Bool, need: Doubtful, bool: func(env *Env) bool {
 			p := env.point()
 			return p != nil && p.Has&protocols.HasQuality != 0 && p.Quality&bits != 0
 		}}
@@ -29,6 +29,7 @@ func pointWords() []*Word {
 	addr.point = (*Env).point
 	kind := first("kind", "kind of the first point", func(p *protocols.Point) (int64, bool) { return int64(p.Kind), true })
 	kind.Kind, kind.Names = Text, pointKinds
+	kind.needAt = map[string]Need{protocols.Counter.String(): Counting}
 	return []*Word{
 		{Name: "points", Doc: "how many points the message carries, runs counted by their length", Kind: Int, int: func(env *Env) (int64, bool) {
 			if env.E.Msg == nil {
@@ -55,7 +56,7 @@ func pointWords() []*Word {
 		quality("invalid", "the first point is marked invalid, offline or without communication", protocols.Invalid|protocols.Offline|protocols.CommLost),
 		quality("forced", "the value of the first point was put in by a person or a program: substituted, forced", protocols.Substituted|protocols.RemoteForced|protocols.LocalForced),
 		quality("outdated", "the value of the first point is marked as not topical or as blocked: it is not what the process shows now", protocols.NotTopical|protocols.Blocked),
-		{Name: "skew_ms", Doc: "time tag of the first point minus packet time, milliseconds", Kind: Float, num: func(env *Env) (float64, bool) {
+		{Name: "skew_ms", Doc: "time tag of the first point minus packet time, milliseconds", Kind: Float, needAny: Timed, num: func(env *Env) (float64, bool) {
 			p := env.point()
 			if p == nil || p.Has&protocols.HasTime == 0 || p.Has&protocols.HasAge != 0 {
 				return 0, false
@@ -102,7 +103,7 @@ func factWords() []*Word {
 	var words []*Word
 	for i, name := range rules.NovelNames() {
 		bit := rules.Novel(1) << i
-		words = append(words, &Word{Name: name, Doc: noveltyDocs[i] + "; false unless a baseline is enforced", Kind: Bool,
+		words = append(words, &Word{Name: name, Doc: noveltyDocs[i] + "; false unless a baseline is enforced", Kind: Bool, need: Unlearned,
 			bool: func(env *Env) bool { return env.E.Facts.Novel&bit != 0 }})
 	}
 	for i, name := range rules.OddNames() {
@@ -124,7 +125,8 @@ func factWords() []*Word {
 	}
 	return append(words,
 		&Word{Name: "phase", Doc: "phase of the baseline", Kind: Text, Names: phaseNames, int: func(env *Env) (int64, bool) { return int64(env.E.Facts.Phase), true }},
-		fact("approved", "this very operation of this station on this link was learned and approved; false without a baseline", func(f *rules.Facts) bool { return f.Approved }),
+		&Word{Name: "approved", Doc: "this very operation of this station on this link was learned and approved; false without a baseline", Kind: Bool, needNot: Unapproved,
+			bool: func(env *Env) bool { return env.E.Facts.Approved }},
 		fact("held", "this very operation was seen while learning, but it waits for a person's approval; false unless a baseline is enforced", func(f *rules.Facts) bool { return f.Held }),
 		fact("client_serves", "the client's host has itself answered as a server of a control protocol", func(f *rules.Facts) bool { return f.ClientServes }),
 		fact("server_serves", "the server's host has answered as a server of a control protocol before", func(f *rules.Facts) bool { return f.ServerServes }),
@@ -141,8 +143,8 @@ func factWords() []*Word {
 		float("odd_value", "that value", func(f *rules.Facts) (float64, bool) { return odd(f, f.OddValue) }),
 		float("odd_before", "the value before it, with value_jumped, or the one that was written, with value_not_kept", func(f *rules.Facts) (float64, bool) { return odd(f, f.OddBefore) }),
 		float("odd_s", "for how many seconds it stands still, with value_frozen, or how long ago the same values came, with value_replayed", func(f *rules.Facts) (float64, bool) { return odd(f, f.OddSeconds) }),
-		fact("slow", "half of the server's answers of the last five minutes came far later than nearly all that were learned; said with one answer of them; false unless a baseline is enforced",
-			func(f *rules.Facts) bool { return f.Slow }),
+		&Word{Name: "slow", Doc: "half of the server's answers of the last five minutes came far later than nearly all that were learned; said with one answer of them; false unless a baseline is enforced",
+			Kind: Bool, need: Delayed, bool: func(env *Env) bool { return env.E.Facts.Slow }},
 		float("delay_ms", "median of the delays of these answers, milliseconds", func(f *rules.Facts) (float64, bool) { return f.Delay, f.Delay > 0 }),
 		float("learned_delay_ms", "within which 99.9 % of the learned answers came, milliseconds", func(f *rules.Facts) (float64, bool) { return f.UsualDelay, f.UsualDelay > 0 }),
 		float("learned_days", "how many days of this link, or else of its server, were learned", func(f *rules.Facts) (float64, bool) { return f.Days, f.Masters > 0 }),
@@ -159,11 +161,11 @@ func stateWords() []*Word {
 		stateNum("prior_s", "how many seconds before", func(env *Env) (float64, bool) { return float64(env.PriorAgo) / 1e9, env.Prior }),
 		stateBool("changed", "the value of the state's `last:` word is not what it was at this key's event before", func(env *Env) bool { return env.Changed }),
 		stateNum("previous", "that value before", func(env *Env) (float64, bool) { return env.Previous, env.HasPrev }),
-		{Name: "windows", Doc: "windows of this key that are over, with `rate:`", Kind: Int, State: true, int: func(env *Env) (int64, bool) { return env.Rate.Windows, true }},
-		stateNum("usual", "mean count of those windows", func(env *Env) (float64, bool) { return env.Rate.Usual, env.Rate.Windows > 0 }),
-		stateNum("spread", "standard deviation of their counts", func(env *Env) (float64, bool) { return env.Rate.Spread, env.Rate.Windows > 0 }),
-		stateNum("most", "greatest count of them", func(env *Env) (float64, bool) { return env.Rate.Most, env.Rate.Windows > 0 }),
-		stateNum("excess", "cumulative sum of what lies above the usual, in standard deviations", func(env *Env) (float64, bool) { return env.Rate.Excess, env.Rate.Windows > 0 }),
+		{Name: "windows", Doc: "windows of this key that are over, with `rate:`", Kind: Int, State: true, int: func(env *Env) (int64, bool) { return env.rate().Windows, true }},
+		stateNum("usual", "mean count of those windows", func(env *Env) (float64, bool) { return env.rate().Usual, env.rate().Windows > 0 }),
+		stateNum("spread", "standard deviation of their counts", func(env *Env) (float64, bool) { return env.rate().Spread, env.rate().Windows > 0 }),
+		stateNum("most", "greatest count of them", func(env *Env) (float64, bool) { return env.rate().Most, env.rate().Windows > 0 }),
+		stateNum("excess", "cumulative sum of what lies above the usual, in standard deviations", func(env *Env) (float64, bool) { return env.rate().Excess, env.rate().Windows > 0 }),
 		stateNum("quiet_s", "seconds since the key was last heard, with `silence:`", func(env *Env) (float64, bool) { return float64(env.Quiet) / 1e9, env.Quiet > 0 }),
 		stateNum("longest_s", "its longest pause before, seconds", func(env *Env) (float64, bool) { return float64(env.Longest) / 1e9, env.Quiet > 0 }),
 		{Name: "done", Doc: "the sequence was completed within the window", Kind: Bool, State: true, bool: func(env *Env) bool { return env.Done }},

@@ -63,7 +63,7 @@ func polling(t testing.TB) []*rules.Event {
 			t.Fatalf("frame %d gives no message", i)
 		}
 		e := &rules.Event{At: int64(i) * 1e9, Msg: m, Facts: rules.Facts{Phase: rules.Enforce, Approved: true, ServerServes: true, ClientAsks: true},
-			Flow: rules.Flow{Client: netip.MustParseAddrPort("10.0.0.10:40000"), Server: netip.AddrPortFrom(netip.MustParseAddr("10.0.0.1"), p.TCP[0]), Conn: uint64(i)}}
+			Flow: rules.Flow{ClientMAC: rules.MAC{0x02, 0, 0, 0, 0, 10}, ServerMAC: rules.MAC{0x02, 0, 0, 0, 0, 1}, Client: netip.MustParseAddrPort("10.0.0.10:40000"), Server: netip.AddrPortFrom(netip.MustParseAddr("10.0.0.1"), p.TCP[0]), Conn: uint64(i)}}
 		events = append(events, e)
 	}
 	return events
