@@ -17,7 +17,7 @@ import (
 
 func auditCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "audit", Short: "verify and export the record of what people did", Args: aCommand, Run: func(*cobra.Command, []string) {}}
-	cmd.AddCommand(auditVerifyCommand(), auditExportCommand())
+	cmd.AddCommand(auditVerifyCommand(), auditCheckCommand(), auditExportCommand())
 	return cmd
 }
 

@@ -338,15 +338,16 @@ func TestProofs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := CheckEntry(p, c, int64(n), lines[n]); err != nil {
+			place := int64(n)
+			if err := (&Proof{Entry: &place, Leaf: string(lines[n]), Size: c.Size, Hashes: p}).Check(signed...); err != nil {
 				t.Errorf("entry %d of %d: %v", n, c.Size, err)
 			}
-			if err := CheckEntry(p, c, int64(n), append([]byte(" "), lines[n]...)); err == nil {
+			if err := (&Proof{Entry: &place, Leaf: " " + string(lines[n]), Size: c.Size, Hashes: p}).Check(c); err == nil {
 				t.Errorf("entry %d of %d: another text passes", n, c.Size)
 			}
 			if len(p) > 0 {
 				p[0] = tlog.Hash{}
-				if err := CheckEntry(p, c, int64(n), lines[n]); err == nil {
+				if err := (&Proof{Entry: &place, Leaf: string(lines[n]), Size: c.Size, Hashes: p}).Check(c); err == nil {
 					t.Errorf("entry %d of %d: a wrong proof passes", n, c.Size)
 				}
 			}
@@ -356,11 +357,12 @@ func TestProofs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := CheckGrowth(p, older, c); err != nil {
+			growth := &Proof{From: &older.Size, Size: c.Size, Hashes: p}
+			if err := growth.Check(signed...); err != nil {
 				t.Errorf("from %d to %d: %v", older.Size, c.Size, err)
 			}
 			older.Root[3] ^= 1
-			if err := CheckGrowth(p, older, c); err == nil {
+			if err := growth.Check(older, c); err == nil {
 				t.Errorf("from %d to %d: another root passes", older.Size, c.Size)
 			}
 		}

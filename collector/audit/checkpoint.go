@@ -147,26 +147,16 @@ func (l *Log) Latest() Checkpoint {
 	return l.latest
 }
 
-// ProveEntry proves to who has a checkpoint that an entry is in it: CheckEntry checks that.
+// ProveEntry proves to who has a checkpoint that an entry is in it: see Proof.
 func (l *Log) ProveEntry(c Checkpoint, n int64) (tlog.RecordProof, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return tlog.ProveRecord(c.Size, n, l.reader())
 }
 
-// CheckEntry says whether line, of leaves.jsonl and without its end, is entry n of the log that was signed.
-func CheckEntry(p tlog.RecordProof, c Checkpoint, n int64, line []byte) error {
-	return tlog.CheckRecord(p, c.Size, c.Root, n, tlog.RecordHash(line))
-}
-
-// ProveGrowth proves to who has two checkpoints that the later one only added to the earlier: CheckGrowth checks that.
+// ProveGrowth proves to who has two checkpoints that the later one only added to the earlier: see Proof.
 func (l *Log) ProveGrowth(older, newer Checkpoint) (tlog.TreeProof, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return tlog.ProveTree(newer.Size, older.Size, l.reader())
-}
-
-// CheckGrowth says whether the log of newer is that of older with entries added.
-func CheckGrowth(p tlog.TreeProof, older, newer Checkpoint) error {
-	return tlog.CheckTree(p, newer.Size, newer.Root, older.Size, older.Root)
 }

@@ -12,17 +12,6 @@ import (
 	"github.com/roje-ot/roje/collector/account"
 )
 
-// A Proof is what /audit/proof and /audit/growth answer with. Hashes are those of package tlog (RFC 6962 §2.1.1, §2.1.2), the
-// lowest first.
-type Proof struct {
-	Entry  *int64      `json:"entry,omitempty"` // place of Leaf, which Hashes prove to be in the first Size entries
-	Leaf   string      `json:"leaf,omitempty"`  // the bytes that are hashed
-	From   *int64      `json:"from,omitempty"`  // the first so many entries are those of the first Size
-	Size   int64       `json:"size"`
-	Root   tlog.Hash   `json:"root"` // of the first Size entries
-	Hashes []tlog.Hash `json:"hashes"`
-}
-
 // Routes lists the addresses of the log. Everybody may have the latest checkpoint and the keys, as a root is worth what
 // others have kept of it; it tells of the log its size and a hash. Who may read the record gets entries and proofs.
 func (l *Log) Routes() []account.Route {
