@@ -163,7 +163,7 @@ func (m *Mask) address(text string) string {
 		}
 	}
 	if strings.Contains(text, "::") {
-		return netip.AddrFrom16([16]byte(append([]byte{0xfd}, m.sum("ip", text)[:15]...))).String()
+		return netip.AddrFrom16([16]byte(shape(16, m.sum("ip", text)))).String()
 	}
 	return text
 }
@@ -171,7 +171,7 @@ func (m *Mask) address(text string) string {
 // one is the pseudonym of an address.
 func (m *Mask) one(text string) (string, bool) {
 	if mac, err := net.ParseMAC(text); err == nil {
-		return net.HardwareAddr(append([]byte{2}, m.sum("mac", mac.String())[:5]...)).String(), true
+		return net.HardwareAddr(shape(6, m.sum("mac", mac.String()))).String(), true
 	}
 	if addr, err := netip.ParseAddr(text); err == nil {
 		return m.ip(addr), true
@@ -181,11 +181,8 @@ func (m *Mask) one(text string) (string, bool) {
 
 func (m *Mask) ip(addr netip.Addr) string {
 	addr = addr.Unmap().WithZone("")
-	sum := m.sum("ip", addr.String())
-	if addr.Is4() {
-		return netip.AddrFrom4([4]byte{0xf0 | sum[0]&0xf, sum[1], sum[2], sum[3]}).String()
-	}
-	return netip.AddrFrom16([16]byte(append([]byte{0xfd}, sum[:15]...))).String()
+	pseudonym, _ := netip.AddrFromSlice(shape(addr.BitLen()/8, m.sum("ip", addr.String())))
+	return pseudonym.String()
 }
 
 // replace masks a name wherever it stands by itself, in capitals or not.

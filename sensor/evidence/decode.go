@@ -8,6 +8,7 @@ import (
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/protocols/catalog"
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/batch/headers"
 	"github.com/roje-ot/roje/sensor/capture"
 	"github.com/roje-ot/roje/sensor/flow"
 )
@@ -66,15 +67,15 @@ func (r *reader) Message(c *flow.Conn, m *protocols.Message, p *flow.PacketInfo)
 		r.said[i] += say(m, c.Ends[server(m)], r.labels)
 	}
 	f := &r.frames[i]
-	l := parse(f.Link, f.Data)
+	l := headers.Parse(f.Link, f.Data)
 	end := uint32(0)
-	if l.proto == protoTCP && l.payload > 0 {
-		end = p.Seq + uint32(l.end-l.payload)
+	if l.Proto == headers.TCP && l.Payload > 0 {
+		end = p.Seq + uint32(l.End-l.Payload)
 	}
 	from, known := r.until[way{c.ID, p.Dir}]
 	if credentials(m) {
 		s := secret{link: f.Link, frame: i, from: from, to: end, whole: !known}
-		s.src, s.dst = l.sockets(f.Data)
+		s.src, s.dst = sockets(&l, f.Data)
 		r.hide = append(r.hide, s)
 	}
 	r.until[way{c.ID, p.Dir}] = end
@@ -134,11 +135,11 @@ func say(m *protocols.Message, at netip.AddrPort, labels rules.Labels) string {
 }
 
 // sockets are the addresses and ports of the sender and the receiver.
-func (l *layout) sockets(b []byte) (src, dst string) {
-	s, d := l.ends(b)
-	if l.payload == 0 {
+func sockets(l *headers.Layout, b []byte) (src, dst string) {
+	s, d := l.Ends(b)
+	if l.Payload == 0 {
 		return string(s), string(d)
 	}
-	t := b[l.transport:]
+	t := b[l.Transport:]
 	return string(s) + string(t[:2]), string(d) + string(t[2:4])
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/batch/headers"
 	"github.com/roje-ot/roje/sensor/capture"
 	"github.com/roje-ot/roje/testdata/need"
 )
@@ -71,7 +72,7 @@ func anyPacket(*capture.Packet) bool { return true }
 
 // TestFlippedBit holds that a file with any one bit changed, or cut, is not taken.
 func TestFlippedBit(t *testing.T) {
-	path := desk(t, shipped(t, "act-arp-mitm.pcap"), func(p *capture.Packet) bool { return parse(uint16(p.Link), p.Data).kind == typeARP })
+	path := desk(t, shipped(t, "act-arp-mitm.pcap"), func(p *capture.Packet) bool { return headers.Parse(uint16(p.Link), p.Data).Kind == headers.ARP })
 	seal, err := Verify(path)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +144,7 @@ func TestTshark(t *testing.T) {
 func TestRedact(t *testing.T) {
 	for _, name := range []string{"act-arp-mitm.pcap", "act-dnp3-file-transfer.pcap", "act-iec104-toggle.pcap", "act-port-sweep.pcap"} {
 		packets := shipped(t, name)
-		arp := func(p *capture.Packet) bool { return parse(uint16(p.Link), p.Data).kind == typeARP }
+		arp := func(p *capture.Packet) bool { return headers.Parse(uint16(p.Link), p.Data).Kind == headers.ARP }
 		pick := anyPacket
 		if name == "act-arp-mitm.pcap" {
 			pick = arp
@@ -174,10 +175,10 @@ func TestRedact(t *testing.T) {
 		}
 		gone := 0
 		for _, f := range frames {
-			l := parse(f.Link, f.Data)
-			src, dst := l.ends(f.Data)
+			l := headers.Parse(f.Link, f.Data)
+			src, dst := l.Ends(f.Data)
 			for _, a := range [][]byte{src, dst, f.Data[0:6], f.Data[6:12]} {
-				if personal(a) {
+				if headers.Personal(a) {
 					gone++
 					if bytes.Contains(shared, a) {
 						t.Fatalf("%s: address % x is still there", name, a)
@@ -206,8 +207,8 @@ func TestMask(t *testing.T) {
 	var secrets [][]byte // what stands behind the header of the object
 	for _, s := range r.hide {
 		f := frames[s.frame]
-		l := parse(f.Link, f.Data)
-		body := f.Data[l.payload:l.end]
+		l := headers.Parse(f.Link, f.Data)
+		body := f.Data[l.Payload:l.End]
 		secrets = append(secrets, bytes.Clone(body[len(body)-8:len(body)-2]))
 	}
 	path := desk(t, packets, anyPacket)

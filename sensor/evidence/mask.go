@@ -1,6 +1,10 @@
 package evidence
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"github.com/roje-ot/roje/rules/batch/headers"
+)
 
 // blank stands for what must not be kept.
 const blank = '*'
@@ -14,16 +18,16 @@ func (r *reader) mask() {
 			if f.Link != s.link || !s.touches(i, f) {
 				continue
 			}
-			l := parse(f.Link, f.Data)
+			l := headers.Parse(f.Link, f.Data)
 			switch {
-			case l.payload > 0:
-				hide(f.Data[l.payload:l.end])
-			case l.kind != 0: // a fragment, or headers that are not read: nothing of its content is kept
-				fill(f.Data[min(len(f.Data), l.network+40):])
+			case l.Payload > 0:
+				hide(f.Data[l.Payload:l.End])
+			case l.Kind != 0: // a fragment, or headers that are not read: nothing of its content is kept
+				fill(f.Data[min(len(f.Data), l.Network+40):])
 			default:
 				fill(f.Data)
 			}
-			repair(f.Link, f.Data)
+			headers.Repair(f.Link, f.Data)
 			r.said[i] = "user name or password masked"
 		}
 	}
@@ -34,19 +38,19 @@ func (s *secret) touches(i int, f *Frame) bool {
 	if i == s.frame {
 		return true
 	}
-	l := parse(f.Link, f.Data)
-	src, dst := l.sockets(f.Data)
-	if l.payload == 0 {
-		return l.kind != 0 && l.transport == 0 && len(src) <= len(s.src) && src == s.src[:len(src)] && dst == s.dst[:len(dst)]
+	l := headers.Parse(f.Link, f.Data)
+	src, dst := sockets(&l, f.Data)
+	if l.Payload == 0 {
+		return l.Kind != 0 && l.Transport == 0 && len(src) <= len(s.src) && src == s.src[:len(src)] && dst == s.dst[:len(dst)]
 	}
-	if src != s.src || dst != s.dst || l.payload >= l.end {
+	if src != s.src || dst != s.dst || l.Payload >= l.End {
 		return false
 	}
-	if l.proto != protoTCP {
+	if l.Proto != headers.TCP {
 		return false // a datagram repeats nothing
 	}
-	seq := binary.BigEndian.Uint32(f.Data[l.transport+4:])
-	end := seq + uint32(l.end-l.payload)
+	seq := binary.BigEndian.Uint32(f.Data[l.Transport+4:])
+	end := seq + uint32(l.End-l.Payload)
 	return int32(s.to-seq) > 0 && (s.whole || int32(end-s.from) > 0)
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/roje-ot/roje/rules/batch/headers"
 	"github.com/roje-ot/roje/sensor/capture"
 )
 
@@ -76,20 +77,20 @@ func NewRing(c Config) *Ring {
 
 // keyOf names the pair of hosts of a frame, whichever of the two sent it.
 func keyOf(p *capture.Packet) uint64 {
-	if b := p.Data; p.Link == linkEthernet && len(b) >= 38 { // what nearly all frames are, without the rest of parse
+	if b := p.Data; p.Link == headers.Ethernet && len(b) >= 38 { // what nearly all frames are, without the rest of parse
 		at := 12
 		kind := binary.BigEndian.Uint16(b[at:])
-		if kind == typeVLAN {
+		if kind == headers.VLAN {
 			at += 4
 			kind = binary.BigEndian.Uint16(b[at:])
 		}
-		if kind == typeIPv4 {
+		if kind == headers.IPv4 {
 			return join(uint64(binary.BigEndian.Uint32(b[at+14:])), uint64(binary.BigEndian.Uint32(b[at+18:])))
 		}
 	}
-	l := parse(uint16(p.Link), p.Data)
-	src, dst := l.ends(p.Data)
-	if l.kind == typeIPv4 || l.kind == typeARP {
+	l := headers.Parse(uint16(p.Link), p.Data)
+	src, dst := l.Ends(p.Data)
+	if l.Kind == headers.IPv4 || l.Kind == headers.ARP {
 		return join(uint64(binary.BigEndian.Uint32(src)), uint64(binary.BigEndian.Uint32(dst)))
 	}
 	return join(hash(src), hash(dst))
@@ -252,8 +253,8 @@ func (t *tier) walk(out []Frame, last uint64, most int) []Frame {
 			b = b[wide:]
 		}
 		data := b[:n]
-		if vlan != noVLAN && f.Link == linkEthernet && n >= 12 { // the tag that the kernel took out
-			f.Data = append(append(f.Data, data[:12]...), typeVLAN>>8, typeVLAN&0xff, byte(vlan>>8), byte(vlan))
+		if vlan != noVLAN && f.Link == headers.Ethernet && n >= 12 { // the tag that the kernel took out
+			f.Data = append(append(f.Data, data[:12]...), headers.VLAN>>8, headers.VLAN&0xff, byte(vlan>>8), byte(vlan))
 			data = data[12:]
 			f.Orig += 4
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/roje-ot/roje/rules/batch/headers"
 	"github.com/roje-ot/roje/sensor/capture"
 )
 
@@ -15,7 +16,7 @@ func packet(src, dst uint32, at int64, n int) *capture.Packet {
 	b := make([]byte, 14+28+n)
 	copy(b, []byte{2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0})
 	ip := b[14:]
-	ip[0], ip[8], ip[9] = 0x45, 64, protoUDP
+	ip[0], ip[8], ip[9] = 0x45, 64, headers.UDP
 	binary.BigEndian.PutUint16(ip[2:], uint16(28+n))
 	binary.BigEndian.PutUint32(ip[12:], src)
 	binary.BigEndian.PutUint32(ip[16:], dst)
