@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/roje-ot/roje/sensor/course"
 )
 
 // A Decision says what an approval did.
@@ -78,6 +80,14 @@ func (b *Baseline) grant(chosen map[string]bool, parts map[string]string, c Choi
 			b.mergeSpans(key, s, r, c.Who, when)
 		})
 	}
+	by := &course.Grant{Who: c.Who, When: when}
+	b.courses.Each(func(v *course.Values) {
+		if v.Waits() {
+			if it, _ := waitingValues(v); chosen[it.Key()] {
+				b.courses.Approve(v.Point, by)
+			}
+		}
+	})
 	for _, h := range b.hosts {
 		if h.again && (!c.Host.IsValid() || h.addr == c.Host) {
 			h.again, h.dirty = false, true

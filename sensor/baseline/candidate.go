@@ -4,6 +4,7 @@ import (
 	"maps"
 
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/sensor/course"
 )
 
 // Learning tells whether anything is being learned: all, or hosts that are learned anew.
@@ -34,8 +35,8 @@ func (b *Baseline) Candidate(classes []Class) func() (*Baseline, error) {
 			items = append(items, it)
 		}
 	}
-	rows := map[string][]byte{}
-	b.courses.Rows(func(key, value []byte) { rows[string(key)] = value })
+	rows := rows{}
+	b.courses.Rows(rows.put)
 	return func() (*Baseline, error) {
 		c := empty(Options{Phase: rules.Enforce})
 		for _, it := range items {
@@ -44,9 +45,11 @@ func (b *Baseline) Candidate(classes []Class) func() (*Baseline, error) {
 				return nil, err
 			}
 		}
-		for key, value := range rows {
-			if err := c.courses.Load([]byte(key), value); err != nil {
-				return nil, err
+		for _, table := range course.Tables() {
+			for key, value := range rows[table] {
+				if err := c.courses.Load(table, []byte(key), value); err != nil {
+					return nil, err
+				}
 			}
 		}
 		c.decide(Choice{Who: "candidate", Classes: classes})

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"strings"
 	"time"
+
+	"github.com/roje-ot/roje/sensor/course"
 )
 
 // State is how far an item has come.
@@ -57,7 +59,7 @@ func (s *support) note(at int64) {
 // What is seen less than this is shown to a person before it is approved: an attacker who is there while the sensor
 // learns is seldom there for long.
 const (
-	steadyHours = 3
+	steadyHours = course.Hours
 	steadyDays  = 2
 )
 
@@ -86,7 +88,7 @@ func (m *mark) approve(who string, when int64) {
 // An Item is one learned thing as people see it, and as it is stored and exported: one JSON object. Members that do not
 // belong to its kind are absent.
 type Item struct {
-	Kind     string      `json:"kind"` // host, link, station, op, points, target
+	Kind     string      `json:"kind"` // host, link, station, op, points, target, values
 	Host     *netip.Addr `json:"host,omitempty"`
 	MACs     []string    `json:"macs,omitempty"`
 	Roles    []string    `json:"roles,omitempty"` // client, server
@@ -113,16 +115,19 @@ type Item struct {
 	Commands uint64      `json:"commands,omitempty"` // and how many times
 	Delays   string      `json:"delays,omitempty"`   // of a link: how many answers took how long, by quarter of an octave of microseconds
 	State    State       `json:"state"`
-	Why      string      `json:"why,omitempty"` // why it is held
-	Count    uint64      `json:"count"`
-	Hours    uint16      `json:"hours,omitempty"` // different hours in which it was seen
-	Days     uint16      `json:"days,omitempty"`  // and different days
-	Runs     string      `json:"runs,omitempty"`  // of pending points: each run of addresses with its hours and days
-	Again    bool        `json:"again,omitempty"` // of a host: it is learned anew while others are enforced
-	First    time.Time   `json:"first"`           // packet time
-	Last     time.Time   `json:"last"`
-	Who      string      `json:"who,omitempty"`  // who approved it
-	When     *time.Time  `json:"when,omitempty"` // and when
+
+	Course *course.Learned `json:"course,omitempty"` // of values: how they go
+
+	Why   string     `json:"why,omitempty"` // why it is held
+	Count uint64     `json:"count"`
+	Hours uint16     `json:"hours,omitempty"` // different hours in which it was seen
+	Days  uint16     `json:"days,omitempty"`  // and different days
+	Runs  string     `json:"runs,omitempty"`  // of pending points: each run of addresses with its hours and days
+	Again bool       `json:"again,omitempty"` // of a host: it is learned anew while others are enforced
+	First time.Time  `json:"first"`           // packet time
+	Last  time.Time  `json:"last"`
+	Who   string     `json:"who,omitempty"`  // who approved it
+	When  *time.Time `json:"when,omitempty"` // and when
 
 	Seen  *time.Time `json:"seen,omitempty"`  // of an approved item: when it was seen last while it was enforced, to the hour
 	Pause int64      `json:"pause,omitempty"` // and its longest pause since, seconds
@@ -136,7 +141,7 @@ func (it *Item) Key() string {
 	switch it.Kind {
 	case "host":
 		add("%s", it.Host)
-	case "points", "target":
+	case "points", "target", "values":
 		add("%s", it.Server)
 	default:
 		add("%s > %s:%d/%s", it.Client, it.Server, it.Port, it.Proto)
@@ -159,7 +164,7 @@ func (it *Item) Key() string {
 	if it.Addr != nil {
 		add("%08d", *it.Addr)
 	}
-	if it.Kind == "points" {
+	if it.Kind == "points" || it.Kind == "values" {
 		add("%s", it.State) // what is approved and what is pending are two items
 	}
 	return b.String()

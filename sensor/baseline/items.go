@@ -8,12 +8,14 @@ import (
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/sensor/course"
 )
 
 // Items returns all that was learned, sorted by key.
 func (b *Baseline) Items() []*Item {
 	var items []*Item
 	b.each(func(it *Item, _ *mark) { items = append(items, it) })
+	b.courses.Each(func(v *course.Values) { items = append(items, valueItems(v)...) })
 	return sorted(items)
 }
 
@@ -42,7 +44,7 @@ func (b *Baseline) Waiting() []*Item {
 	return slices.DeleteFunc(b.Items(), func(it *Item) bool { return it.State == Approved })
 }
 
-// each calls f with every item and its mark, in no order.
+// each calls f with every item that has a mark, in no order: those of measured values have none.
 func (b *Baseline) each(f func(*Item, *mark)) {
 	for _, h := range b.hosts {
 		if h.state != "" {
@@ -173,6 +175,11 @@ func (b *Baseline) load(it *Item) error {
 			return err
 		}
 		return b.loadPoints(it)
+	case "values":
+		if err := need(it.Server != nil && it.Station != nil && it.Addr != nil); err != nil {
+			return err
+		}
+		return b.loadValues(it)
 	}
 	return fmt.Errorf("unknown kind %q", it.Kind)
 }
@@ -262,7 +269,7 @@ func (l *link) loadOp(it *Item) error {
 
 func (b *Baseline) loadPoints(it *Item) error {
 	server := b.host(*it.Server, it.First.UnixNano())
-	kind := slices.IndexFunc(kinds[:], func(k protocols.Kind) bool { return k.String() == it.Points })
+	kind := it.pointKind()
 	switch {
 	case server == nil:
 		return nil
@@ -276,8 +283,8 @@ func (b *Baseline) loadPoints(it *Item) error {
 		if it.Low != nil && it.High != nil {
 			t.low, t.high, t.ranged = *it.Low, *it.High, true
 			var errLows, errHighs error
-			t.lows, errLows = parseExtremes(it.Lows)
-			t.highs, errHighs = parseExtremes(it.Highs)
+			t.lows, errLows = course.ParseExtremes(it.Lows)
+			t.highs, errHighs = course.ParseExtremes(it.Highs)
 			if err := errors.Join(errLows, errHighs); err != nil {
 				return err
 			}

@@ -117,8 +117,8 @@ func (b *Baseline) learnTargets(server *host, e *rules.Event) {
 				t.low, t.high, t.ranged = p.Value, p.Value, true
 			}
 			if p.Kind == protocols.AnalogOut {
-				t.lows.note(p.Value, e.At, -1)
-				t.highs.note(p.Value, e.At, 1)
+				t.lows.Note(p.Value, e.At, -1)
+				t.highs.Note(p.Value, e.At, 1)
 			}
 			t.low, t.high = min(t.low, p.Value), max(t.high, p.Value)
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/sensor/course"
 )
 
 // Caps of the tables. Where one is full, the least recently seen unapproved entry makes room (hosts, links), or nothing
@@ -125,8 +126,8 @@ type target struct {
 	server    *host
 	low, high float64
 	ranged    bool
-	lows      extremes // of analog values
-	highs     extremes
+	lows      course.Extremes // of analog values
+	highs     course.Extremes
 }
 
 // margin is how far beyond the learned range a value may lie: 5 % of the range.

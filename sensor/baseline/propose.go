@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/roje-ot/roje/protocols"
+	"github.com/roje-ot/roje/sensor/course"
 )
 
 // A Class says who may approve a waiting item, and how.
@@ -66,11 +67,14 @@ func (it *Item) about() string {
 	switch it.Kind {
 	case "op":
 		return strings.TrimSpace(fmt.Sprintf("%s %s from the %s", it.Proto, it.Name, it.From))
-	case "points", "target":
+	case "points", "target", "values":
 		return it.Kind + " " + it.Points
 	}
 	return strings.TrimSpace(it.Kind + " " + it.Proto)
 }
+
+// doubtful is why a range is rare.
+const doubtful = "its range rests on values that few hours have seen, far beyond the others"
 
 // waiting calls f with every item that is not approved, in no order. Points are two items where some of them are rare.
 func (b *Baseline) waiting(f func(*Item, Class)) {
@@ -91,8 +95,8 @@ func (b *Baseline) waiting(f func(*Item, Class)) {
 	for key, t := range b.targets {
 		switch it := t.item(key); {
 		case t.approved():
-		case t.doubtful():
-			it.Why = "its range rests on values that few hours have seen, far beyond the others"
+		case course.Doubtful(&t.lows, &t.highs):
+			it.Why = doubtful
 			f(it, Rarely)
 		default:
 			each(it, &t.mark)
@@ -111,6 +115,11 @@ func (b *Baseline) waiting(f func(*Item, Class)) {
 			part.each(key, func(it *Item, _ *mark) { f(it, class) })
 		}
 	}
+	b.courses.Each(func(v *course.Values) {
+		if v.Waits() {
+			f(waitingValues(v))
+		}
+	})
 }
 
 func (b *Baseline) class(it *Item, m *mark) Class {

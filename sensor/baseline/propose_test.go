@@ -12,6 +12,7 @@ import (
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/sensor/course"
 )
 
 // steadily plays steps in three hours of two days.
@@ -113,12 +114,12 @@ func TestExtremes(t *testing.T) {
 			b.play(int64(i+1)*hour, write.with(func(s *step) { s.points = values(50, v) }))
 		}
 		for _, target := range b.targets {
-			if got := target.doubtful(); got != test.want {
-				t.Errorf("%s: doubtful %v, want %v (lows %s, highs %s)", test.name, got, test.want, target.lows, target.highs)
+			if got := course.Doubtful(&target.lows, &target.highs); got != test.want {
+				t.Errorf("%s: doubtful %v, want %v (lows %s, highs %s)", test.name, got, test.want, target.lows.String(), target.highs.String())
 			}
-			again, err := parseExtremes(target.highs.String())
-			if err != nil || !slices.Equal(again, target.highs) {
-				t.Errorf("%s: %q reads as %v, %v", test.name, target.highs, again, err)
+			again, err := course.ParseExtremes(target.highs.String())
+			if err != nil || again != target.highs {
+				t.Errorf("%s: %q reads as %v, %v", test.name, target.highs.String(), again, err)
 			}
 		}
 	}

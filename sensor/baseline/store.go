@@ -15,6 +15,8 @@ import (
 
 	"go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/roje-ot/roje/sensor/course"
 )
 
 const (
@@ -28,9 +30,7 @@ var (
 	itemBucket = []byte("item") // key of an Item -> its JSON
 	metaBucket = []byte("meta")
 	schemaKey  = []byte("schema")
-
-	courseBucket = []byte("course") // rows of package course
-	driftBucket  = []byte("drift")  // and how far ranges were widened
+	valuesKey  = []byte("values") // present where approvals of measured values are kept
 )
 
 // A Warning says that the state was not usable and that learning starts anew.
@@ -107,7 +107,6 @@ func read(path string, o Options) (*Baseline, error) {
 		}
 		return nil, err
 	}
-	b.recount()
 	return b, nil
 }
 
@@ -152,30 +151,31 @@ func (b *Baseline) readAll() error {
 		if err := b.readVersions(tx); err != nil {
 			return err
 		}
-		if err := b.readCourses(tx); err != nil {
+		if err := b.readItems(items); err != nil {
 			return err
 		}
-		return b.readItems(items)
+		b.recount()
+		return b.readCourses(tx)
 	})
 }
 
-// readCourses loads what was learned of values; a file of before has none.
+// readCourses loads what is known of values, from buckets named like its tables. A file of before knows no approval of
+// values: what was learned of them was enforced with the rest, and still is.
 func (b *Baseline) readCourses(tx *bbolt.Tx) error {
-	for _, rows := range []struct {
-		bucket []byte
-		load   func(key, value []byte) error
-	}{{courseBucket, b.courses.Load}, {driftBucket, b.courses.LoadDrift}} {
-		bucket := tx.Bucket(rows.bucket)
-		if bucket == nil {
-			continue
-		}
-		if err := bucket.ForEach(func(key, value []byte) error {
-			if err := rows.load(key, value); err != nil {
-				return &brokenError{fmt.Errorf("values %x: %w", key, err)}
+	for _, table := range course.Tables() {
+		if bucket := tx.Bucket([]byte(table)); bucket != nil {
+			if err := bucket.ForEach(func(key, value []byte) error {
+				if err := b.courses.Load(table, key, value); err != nil {
+					return &brokenError{fmt.Errorf("%s of values %x: %w", table, key, err)}
+				}
+				return nil
+			}); err != nil {
+				return err
 			}
-			return nil
-		}); err != nil {
-			return err
+		}
+		if table == course.Approvals && b.knows && tx.Bucket(metaBucket).Get(valuesKey) == nil {
+			by := &course.Grant{Who: "the sensor, before values were approved"}
+			b.courses.Each(func(v *course.Values) { b.courses.Approve(v.Point, by) })
 		}
 	}
 	return nil
@@ -224,10 +224,19 @@ func (b *Baseline) Flush() error { return b.Snapshot()() }
 type snapshot struct {
 	items    map[string]*Item
 	gone     []string // keys of items that are deleted, before items are written
-	courses  map[string][]byte
-	drifts   map[string][]byte
+	courses  rows
 	versions []Version // all
 	texts    map[int][]byte
+}
+
+// rows are rows of package course, by table and key.
+type rows map[string]map[string][]byte
+
+func (r rows) put(table string, key, value []byte) {
+	if r[table] == nil {
+		r[table] = map[string][]byte{}
+	}
+	r[table][string(key)] = value
 }
 
 // unwritten is a snapshot that the disk did not take, until one that it takes.
@@ -254,14 +263,17 @@ func (s *snapshot) onto(later *snapshot) {
 		delete(s.items, key)
 	}
 	maps.Copy(s.items, later.items)
-	maps.Copy(s.courses, later.courses)
-	maps.Copy(s.drifts, later.drifts)
+	for table, all := range later.courses {
+		for key, value := range all {
+			s.courses.put(table, []byte(key), value)
+		}
+	}
 	texts := maps.Clone(s.texts)
 	if texts == nil {
 		texts = map[int][]byte{}
 	}
 	maps.Copy(texts, later.texts)
-	later.items, later.courses, later.drifts, later.texts, later.gone = s.items, s.courses, s.drifts, texts, append(s.gone, later.gone...)
+	later.items, later.courses, later.texts, later.gone = s.items, s.courses, texts, append(s.gone, later.gone...)
 }
 
 // Snapshot takes what has changed since the last one, on the goroutine that owns b. The function it returns writes that
@@ -271,15 +283,14 @@ func (b *Baseline) Snapshot() func() error {
 	if b.db == nil || b.readOnly {
 		return func() error { return nil }
 	}
-	s := &snapshot{items: map[string]*Item{}, gone: b.gone, courses: map[string][]byte{}, drifts: map[string][]byte{}, versions: slices.Clone(b.versions), texts: b.texts}
+	s := &snapshot{items: map[string]*Item{}, gone: b.gone, courses: rows{}, versions: slices.Clone(b.versions), texts: b.texts}
 	b.each(func(it *Item, m *mark) {
 		if m.dirty {
 			s.items[it.Key()] = it
 			m.dirty = false
 		}
 	})
-	b.courses.Dirty(func(key, value []byte) { s.courses[string(key)] = value })
-	b.courses.DirtyDrifts(func(key, value []byte) { s.drifts[string(key)] = value })
+	b.courses.Dirty(s.courses.put)
 	b.gone, b.texts = nil, nil
 	db, left := b.db, &b.unwritten
 	left.take().onto(s)
@@ -295,7 +306,7 @@ func (b *Baseline) Snapshot() func() error {
 }
 
 func (s *snapshot) store(db *bbolt.DB) error {
-	if len(s.items) == 0 && len(s.gone) == 0 && len(s.texts) == 0 && len(s.courses) == 0 && len(s.drifts) == 0 {
+	if len(s.items) == 0 && len(s.gone) == 0 && len(s.texts) == 0 && len(s.courses) == 0 {
 		return nil
 	}
 	err := db.Update(func(tx *bbolt.Tx) error {
@@ -303,7 +314,7 @@ func (s *snapshot) store(db *bbolt.DB) error {
 		if err != nil {
 			return err
 		}
-		if err := meta.Put(schemaKey, []byte(schema)); err != nil {
+		if err := errors.Join(meta.Put(schemaKey, []byte(schema)), meta.Put(valuesKey, []byte(schema))); err != nil {
 			return err
 		}
 		items, err := tx.CreateBucketIfNotExists(itemBucket)
@@ -318,11 +329,10 @@ func (s *snapshot) store(db *bbolt.DB) error {
 				return err
 			}
 		}
-		if err := putRows(tx, courseBucket, s.courses); err != nil {
-			return err
-		}
-		if err := putRows(tx, driftBucket, s.drifts); err != nil {
-			return err
+		for table, all := range s.courses {
+			if err := putRows(tx, []byte(table), all); err != nil {
+				return err
+			}
 		}
 		for _, key := range sortedKeys(s.items) {
 			value, err := json.Marshal(s.items[key])

@@ -24,10 +24,11 @@ type Version struct {
 	At    time.Time `json:"at"`
 	Who   string    `json:"who"`
 	Why   string    `json:"why,omitempty"`
-	Items int       `json:"items"`          // that are approved
-	Sum   string    `json:"sha256"`         // of them in the form of Export
-	Prev  string    `json:"prev,omitempty"` // hash of the version before
-	Hash  string    `json:"hash"`           // of all the rest
+	Items int       `json:"items"`           // that are approved
+	Whole bool      `json:"whole,omitempty"` // measured values are among them; absent in versions of before
+	Sum   string    `json:"sha256"`          // of them in the form of Export
+	Prev  string    `json:"prev,omitempty"`  // hash of the version before
+	Hash  string    `json:"hash"`            // of all the rest
 }
 
 // keptTexts is of how many versions the items are kept, to go back to; the chain itself is kept whole.
@@ -79,7 +80,7 @@ func (b *Baseline) version(who, why string, at time.Time) {
 		panic(err) // a buffer takes everything, and an Item is plain
 	}
 	sum := sha256.Sum256(text.Bytes())
-	v := Version{N: len(b.versions) + 1, At: at.UTC(), Who: who, Why: why, Items: len(items), Sum: hex.EncodeToString(sum[:])}
+	v := Version{N: len(b.versions) + 1, At: at.UTC(), Who: who, Why: why, Items: len(items), Whole: true, Sum: hex.EncodeToString(sum[:])}
 	if n := len(b.versions); n > 0 {
 		if v.Prev = b.versions[n-1].Hash; b.versions[n-1].Sum == v.Sum {
 			return
@@ -145,6 +146,9 @@ func (b *Baseline) RollBack(n int, host netip.Addr, who, why string, at time.Tim
 		return err
 	}
 	b.withdraw(host)
+	if b.versions[n-1].Whole { // a version of before says nothing of values: what is approved of them stays
+		b.courses.Withdraw(host)
+	}
 	what := fmt.Sprintf("back to version %d", n)
 	back := map[string]bool{}
 	for _, it := range items {
@@ -164,6 +168,19 @@ func (b *Baseline) RollBack(n int, host netip.Addr, who, why string, at time.Tim
 	if why != "" {
 		what += ": " + why
 	}
+	for key, sp := range b.spans { // what is approved again waits no more
+		if left := sp.pending.without(sp.approved); len(left) == 0 && len(sp.pending) > 0 {
+			sp.each(key, func(it *Item, m *mark) {
+				if m == &sp.fresh {
+					b.gone = append(b.gone, it.Key())
+				}
+			})
+			b.runs -= len(sp.runs)
+			sp.pending, sp.fresh, sp.runs = nil, mark{}, nil
+		} else {
+			sp.pending = left
+		}
+	}
 	b.each(func(it *Item, m *mark) { m.dirty = m.dirty || back[it.Key()] })
 	b.recount()
 	b.version(who, what, at)
@@ -178,6 +195,7 @@ func (b *Baseline) Relearn(host netip.Addr, who, why string, at time.Time) error
 		return fmt.Errorf("nothing was learned of %s", host)
 	}
 	b.withdraw(host)
+	b.courses.Forget(host)
 	h.again, h.dirty = true, true
 	b.recount()
 	if why == "" {

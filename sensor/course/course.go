@@ -9,36 +9,37 @@ import (
 
 // A course is how the values of one point go.
 type course struct {
-	learned
+	Learned
 
 	last      float64
 	lastAt    int64 // packet time of the last value; 0: none since the start
 	changedAt int64 // since when the value is what it is
 	same      uint32
-	bit       uint16 // how often the lowest bit has changed of late, of 65,535
+	busy      uint16 // how often the lowest bit has changed of late, of 65,535
 	bits      uint16 // values that this figure stands on, up to bitMemory
 	written   float64
 	writtenAt int64 // 0: nothing waits to be read back
 	oddSince  int64 // since when values are odd while it is being learned; 0: they are not
 	bitSince  int64 // since when the lowest bit is no longer quiet; 0: it is
-
-	drift drift
 }
 
-// learned is what is kept on disk.
-type learned struct {
-	n           uint32  // values
-	changes     uint32  // how many of them differed from the one before
-	falls       uint32  // how many of these were less than it
-	low, high   float64 // of all values
-	step        float64 // greatest change from one value to the next
-	first, end  int64   // packet times of the first and the latest value
-	steady      int64   // longest time without a change, ns
-	pause       int64   // longest time between two values, ns
-	bit         uint16  // greatest share of late changes of the lowest bit
-	kept        bool    // it was read back as it was written
-	inconstant  bool    // it was read back as another value than was written, and never was kept before
-	bitsLearned bool    // bit stands on enough values
+// Learned is what was learned of the values of a point. The order of the fields is that of the file. What has no name in
+// JSON stands there in what names the point.
+type Learned struct {
+	N           uint32  `json:"-"`                    // values
+	Changes     uint32  `json:"changes,omitempty"`    // how many of them differed from the one before
+	Falls       uint32  `json:"falls,omitempty"`      // how many of these were less than it
+	Low         float64 `json:"-"`                    // of all values
+	High        float64 `json:"-"`                    // of all values
+	Step        float64 `json:"step,omitempty"`       // greatest change from one value to the next
+	First       int64   `json:"-"`                    // packet time of the first value
+	End         int64   `json:"-"`                    // and of the latest
+	Steady      int64   `json:"steady_ns,omitempty"`  // longest time without a change
+	Pause       int64   `json:"pause_ns,omitempty"`   // longest time between two values
+	Bit         uint16  `json:"bit,omitempty"`        // greatest share of late changes of the lowest bit, of 65,535
+	Kept        bool    `json:"kept,omitempty"`       // it was read back as it was written
+	Inconstant  bool    `json:"inconstant,omitempty"` // it was read back as another value than was written, and never was kept before
+	BitsLearned bool    `json:"bits,omitempty"`       // Bit stands on enough values
 }
 
 const (
@@ -70,12 +71,12 @@ const (
 )
 
 // grown tells whether enough was learned to judge by.
-func (l *learned) grown() bool {
-	return l.n >= minValues && l.changes >= minChanges && l.end-l.first >= minTime
+func (l *Learned) grown() bool {
+	return l.N >= minValues && l.Changes >= minChanges && l.End-l.First >= minTime
 }
 
 // swings tells whether the values went up and down. Those of a register that only counts up have no range to leave.
-func (l *learned) swings() bool { return l.falls > l.changes/10 && l.falls < l.changes-l.changes/10 }
+func (l *Learned) swings() bool { return l.Falls > l.Changes/10 && l.Falls < l.Changes-l.Changes/10 }
 
 // usual tells whether a value may be learned: it is not odd beside what was learned before, or such values have come for
 // so long that the process has changed.
@@ -92,36 +93,36 @@ func (c *course) usual(odd rules.Odd, at int64) bool {
 
 // learn takes a value into what is learned. The course itself does not move yet.
 func (c *course) learn(v float64, at int64) {
-	if c.n == 0 {
-		c.low, c.high, c.first = v, v, at
+	if c.N == 0 {
+		c.Low, c.High, c.First = v, v, at
 	}
-	c.n++
-	c.low, c.high, c.end = min(c.low, v), max(c.high, v), max(c.end, at)
+	c.N++
+	c.Low, c.High, c.End = min(c.Low, v), max(c.High, v), max(c.End, at)
 	if c.lastAt == 0 || at < c.lastAt {
 		return
 	}
-	c.pause = max(c.pause, at-c.lastAt)
+	c.Pause = max(c.Pause, at-c.lastAt)
 	if d := math.Abs(v - c.last); d != 0 {
-		c.changes++
+		c.Changes++
 		if v < c.last {
-			c.falls++
+			c.Falls++
 		}
-		c.step = max(c.step, d)
+		c.Step = max(c.Step, d)
 		if still := at - c.changedAt; !c.grown() || still <= c.mostStill() || still >= patience {
-			c.steady = max(c.steady, still)
+			c.Steady = max(c.Steady, still)
 		}
 	}
 	if c.bits == bitMemory && c.bitUsual(at) {
-		c.learned.bit, c.bitsLearned = max(c.learned.bit, c.bit), true
+		c.Bit, c.BitsLearned = max(c.Bit, c.busy), true
 	}
 }
 
 // mostStill is for how long the value may stand still.
-func (l *learned) mostStill() int64 { return steadyFactor*l.steady + steadySlack }
+func (l *Learned) mostStill() int64 { return steadyFactor*l.Steady + steadySlack }
 
 // bitUsual tells whether what the lowest bit does may be learned: where it was quiet, only after a long time of unrest.
 func (c *course) bitUsual(at int64) bool {
-	if c.bit < quietBit || !c.bitsLearned || c.learned.bit >= quietBit {
+	if c.busy < quietBit || !c.BitsLearned || c.Bit >= quietBit {
 		c.bitSince = 0
 		return true
 	}
@@ -131,28 +132,31 @@ func (c *course) bitUsual(at int64) bool {
 	return at-c.bitSince >= patience
 }
 
-// judge says how a value departs from what was learned.
-func (c *course) judge(t *Track, v float64, at int64) (odd rules.Odd) {
-	if c.bits == bitMemory && c.bitsLearned && c.learned.bit < quietBit && c.bit > busyBit && c.end-c.first >= minTime {
+// long tells whether so much was learned that small departures mean something.
+func (l *Learned) long() bool { return l.End-l.First >= longTime }
+
+// judge says how a value departs from l, which was learned.
+func (c *course) judge(l *Learned, t *Track, v float64, at int64) (odd rules.Odd) {
+	if c.bits == bitMemory && l.BitsLearned && l.Bit < quietBit && c.busy > busyBit && l.End-l.First >= minTime {
 		odd |= rules.LowBitBusy
 	}
-	if !c.grown() {
+	if !l.grown() {
 		return odd
 	}
 	m, f := grossMargin, grossFactor
-	if c.end-c.first >= longTime {
+	if l.long() {
 		m, f = margin, factor
 	}
-	if by := m * (c.high - c.low); c.swings() && (v < c.low-by || v > c.high+by) {
+	if by := m * (l.High - l.Low); l.swings() && (v < l.Low-by || v > l.High+by) {
 		odd |= rules.ValueOutside
 	}
-	if c.lastAt == 0 || at < c.lastAt || at-c.lastAt > c.pause {
+	if c.lastAt == 0 || at < c.lastAt || at-c.lastAt > l.Pause {
 		return odd // nobody has seen how it came here
 	}
-	if math.Abs(v-c.last) > f*c.step {
+	if math.Abs(v-c.last) > f*l.Step {
 		odd |= rules.ValueJumped
 	}
-	if v == c.last && c.same >= minSame && c.changes >= minMoving && c.steady < maxSteady && at-c.changedAt > c.mostStill() && t.changed > c.changedAt+c.steady {
+	if v == c.last && c.same >= minSame && l.Changes >= minMoving && l.Steady < maxSteady && at-c.changedAt > l.mostStill() && t.changed > c.changedAt+l.Steady {
 		odd |= rules.ValueFrozen
 	}
 	return odd
@@ -180,14 +184,14 @@ func (c *course) lowBit(changed bool) {
 	if c.bits < bitMemory {
 		c.bits++
 	}
-	c.bit -= c.bit / bitMemory
+	c.busy -= c.busy / bitMemory
 	if changed {
-		c.bit += math.MaxUint16 / bitMemory
+		c.busy += math.MaxUint16 / bitMemory
 	}
 }
 
-// readBack holds a value that is read against the one that was written last.
-func (c *course) readBack(t *Track, v float64, at int64, learn bool) rules.Odd {
+// readBack holds a value that is read against the one that was written last. l is what to judge by; nil says to learn.
+func (c *course) readBack(l *Learned, t *Track, v float64, at int64) rules.Odd {
 	if c.writtenAt == 0 || at < c.writtenAt {
 		return 0
 	}
@@ -197,20 +201,20 @@ func (c *course) readBack(t *Track, v float64, at int64, learn bool) rules.Odd {
 	switch {
 	case !fresh:
 	case v == c.written:
-		c.kept = c.kept || learn
-	case learn && !c.kept:
-		c.inconstant = true
-	case !learn && !c.inconstant && c.n >= minValues:
+		c.Kept = c.Kept || l == nil
+	case l == nil && !c.Kept:
+		c.Inconstant = true
+	case l != nil && !l.Inconstant && l.N >= minValues:
 		return rules.ValueNotKept
 	}
 	return 0
 }
 
-// tell fills in what a rule can say of a departure. Of several in one message the last is told.
-func (c *course) tell(f *rules.Facts, odd rules.Odd, p *protocols.Point, before float64) {
+// tell fills in what a rule can say of a departure from l. Of several in one message the last is told.
+func (c *course) tell(l *Learned, f *rules.Facts, odd rules.Odd, p *protocols.Point, before float64) {
 	f.Odd |= odd
 	f.OddAddr, f.OddValue = p.Addr, p.Value
-	f.Low, f.High, f.Ranged = c.low, c.high, true
+	f.Low, f.High, f.Ranged = l.Low, l.High, true
 	switch {
 	case odd&rules.ValueNotKept != 0:
 		f.OddBefore = c.written

@@ -1,10 +1,14 @@
 package course
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/rules"
@@ -16,6 +20,7 @@ type plant struct {
 	noise *rand.Rand
 	at    int64
 	msg   protocols.Message
+	fresh bool // something was learned since the last approval
 }
 
 var rtu = Key{netip.MustParseAddr("10.0.0.1"), 1}
@@ -24,14 +29,24 @@ func newPlant() *plant {
 	return &plant{Memory: &Memory{}, noise: rand.New(rand.NewPCG(1, 2)), at: hour}
 }
 
-// show has the station show the values of the points 100, 101 and so on.
+// show has the station show the values of the points 100, 101 and so on. When learning ends, what was learned is approved.
 func (p *plant) show(learn bool, values ...float64) (f rules.Facts) {
+	if !learn && p.fresh {
+		p.approve()
+	}
+	p.fresh = learn
 	p.msg.Points = p.msg.Points[:0]
 	for i, v := range values {
 		p.msg.Points = append(p.msg.Points, protocols.Point{Kind: protocols.AnalogOut, Has: protocols.HasValue, Addr: 100 + uint32(i), N: 1, Value: v})
 	}
 	p.Track(rtu, true).Take(&p.msg, p.at, learn, &f)
 	return f
+}
+
+// approve approves all that was learned.
+func (p *plant) approve() {
+	p.fresh = false
+	p.Each(func(v *Values) { p.Approve(v.Point, &Grant{"anna", p.at}) })
 }
 
 // write has a client write point 100.
@@ -240,33 +255,49 @@ func TestCounting(t *testing.T) {
 	}
 }
 
-// TestStore: what was learned comes back, to the page; the rest begins anew.
+// TestStore: what was learned, approved and refused comes back, to the page; the rest begins anew.
 func TestStore(t *testing.T) {
 	p := newPlant()
 	p.learn(day)
+	p.approve()
+	p.Refuse(Point{rtu, protocols.AnalogOut, 101}, &Refusal{Who: "boss", When: time.Unix(5, 0).UTC()})
+	p.learn(minute)
 	q := newPlant()
 	rows := 0
-	p.Dirty(func(key, value []byte) {
+	p.Dirty(func(table string, key, value []byte) {
 		rows++
-		if err := q.Load(key, value); err != nil {
+		if err := q.Load(table, key, value); err != nil {
 			t.Fatal(err)
 		}
 	})
-	p.Dirty(func(key, _ []byte) { t.Errorf("row %x was given twice", key) })
-	if rows != 1 {
+	p.Dirty(func(table string, key, _ []byte) { t.Errorf("row %s %x was given twice", table, key) })
+	if rows != 4 {
 		t.Errorf("%d rows", rows)
 	}
-	a, b := p.Track(rtu, false).page(protocols.AnalogOut, 101, false), q.Track(rtu, false).page(protocols.AnalogOut, 101, false)
-	if a.courses[37].learned != b.courses[37].learned || b.courses[37].n == 0 {
-		t.Errorf("%+v came back as %+v", a.courses[37].learned, b.courses[37].learned)
+	known := func(m *Memory) (all []Values) {
+		m.Each(func(v *Values) { all = append(all, *v) })
+		slices.SortFunc(all, func(x, y Values) int { return cmp.Compare(x.Addr, y.Addr) })
+		return all
+	}
+	a, b := known(p.Memory), known(q.Memory)
+	if !reflect.DeepEqual(a, b) || len(a) != 2 || b[0].Approved.N == 0 || b[0].By.Who != "anna" || b[0].Lows.N != Hours || b[1].Refused == nil || b[1].Refused.High == 0 {
+		t.Errorf("%+v came back as %+v", a, b)
 	}
 	q.at = p.at
 	if f := q.show(false, 130); f.Odd != rules.ValueOutside {
 		t.Errorf("after a restart: %06b", f.Odd)
 	}
-	for _, row := range [][2][]byte{{make([]byte, 3), nil}, {make([]byte, keyLen), make([]byte, 5)}, {make([]byte, keyLen), append([]byte{200}, make([]byte, storedLen)...)}} {
-		if q.Load(row[0], row[1]) == nil {
-			t.Errorf("a row of %d and %d bytes was taken", len(row[0]), len(row[1]))
+	for _, bad := range []struct {
+		table      string
+		key, value []byte
+	}{
+		{"course", make([]byte, 3), nil}, {"course", make([]byte, keyLen), make([]byte, 5)}, {"course", make([]byte, keyLen), append([]byte{200}, make([]byte, learnedLen)...)},
+		{"extent", make([]byte, keyLen), append([]byte{200}, make([]byte, extentLen)...)}, {"extent", make([]byte, keyLen), slices.Repeat([]byte{7}, 1+extentLen)},
+		{"approval", make([]byte, keyLen), append([]byte{200}, make([]byte, learnedLen+9)...)}, {"approval", make([]byte, keyLen), slices.Repeat([]byte{7}, learnedLen+10)},
+		{"drift", make([]byte, keyLen), []byte{1}}, {"refusal", make([]byte, keyLen), []byte(`{"70":{}}`)}, {"refusal", make([]byte, keyLen), []byte(`{"7":null}`)}, {"colour", make([]byte, keyLen), nil},
+	} {
+		if q.Load(bad.table, bad.key, bad.value) == nil {
+			t.Errorf("a row of %s of %d and %d bytes was taken", bad.table, len(bad.key), len(bad.value))
 		}
 	}
 }

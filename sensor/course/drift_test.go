@@ -54,8 +54,8 @@ func TestDrift(t *testing.T) {
 func (p *plant) rangeOf(t *testing.T) (low, high float64) {
 	t.Helper()
 	for _, page := range p.Track(rtu, false).pages {
-		if c := &page.courses[100%pageSize]; c.n > 0 {
-			return c.low, c.high
+		if c := &page.courses[100%pageSize]; c.N > 0 {
+			return c.Low, c.High
 		}
 	}
 	t.Fatal("nothing was learned")
@@ -66,14 +66,14 @@ func (p *plant) rangeOf(t *testing.T) (low, high float64) {
 func restart(t *testing.T, p *plant) {
 	t.Helper()
 	next := &Memory{}
-	load := func(f func(key, value []byte) error) func(key, value []byte) {
-		return func(key, value []byte) {
-			if err := f(key, value); err != nil {
+	rows := map[string][][2][]byte{}
+	p.Rows(func(table string, key, value []byte) { rows[table] = append(rows[table], [2][]byte{key, value}) })
+	for _, table := range Tables() {
+		for _, row := range rows[table] {
+			if err := next.Load(table, row[0], row[1]); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	p.Rows(load(next.Load))
-	p.DirtyDrifts(load(next.LoadDrift))
 	p.Memory = next
 }

@@ -11,7 +11,7 @@ import (
 const (
 	pageBits = 6
 	pageSize = 1 << pageBits
-	maxPages = 1024 // 65,536 points
+	maxPages = 782 // 50,048 points
 )
 
 // A Memory is the courses of all points. The zero value is empty and ready.
@@ -42,11 +42,13 @@ type Track struct {
 }
 
 type page struct {
-	courses [pageSize]course
-	rings   [pageSize]ring
-	salt    uint64 // tells its stretches from those of others
-	dirty   bool
-	drifted bool // since DirtyDrifts
+	courses   [pageSize]course
+	rings     [pageSize]ring
+	extents   [pageSize]extent
+	approvals *[pageSize]approval // nil: none
+	refusals  map[uint8]*Refusal  // by place
+	salt      uint64              // tells its stretches from those of others
+	dirty     [tables]bool        // since Dirty
 }
 
 // Track returns the points of a station; make says to begin with one of which nothing is known.
@@ -73,15 +75,26 @@ func (t *Track) page(kind protocols.Kind, addr uint32, learn bool) *page {
 		if !learn {
 			return nil
 		}
+		if p = t.make(id); p == nil {
+			return nil
+		}
+	}
+	t.last, t.lastID = p, id
+	return p
+}
+
+// make returns the page of an id, a new one if need be; nil where there is no room.
+func (t *Track) make(id uint64) *page {
+	p := t.pages[id]
+	if p == nil {
 		if t.of.pages >= maxPages {
 			t.of.Overflow++
 			return nil
 		}
-		t.of.pages++
 		p = &page{salt: t.of.salt()}
+		t.of.pages++
 		t.pages[id] = p
 	}
-	t.last, t.lastID = p, id
 	return p
 }
 
@@ -89,7 +102,7 @@ func (t *Track) page(kind protocols.Kind, addr uint32, learn bool) *page {
 func (m *Memory) salt() uint64 { return uint64(m.pages) * base }
 
 // Take goes through the points of a message of the station's and fills in what of f is about values. It learns from them
-// if learn, and judges them otherwise.
+// if learn, and holds them against what was approved otherwise.
 func (t *Track) Take(m *protocols.Message, at int64, learn bool, f *rules.Facts) {
 	for i := range m.Points {
 		p := &m.Points[i]
@@ -103,31 +116,45 @@ func (t *Track) Take(m *protocols.Message, at int64, learn bool, f *rules.Facts)
 		}
 		n := p.Addr % pageSize
 		c := &page.courses[n]
-		odd := c.readBack(t, p.Value, at, learn)
-		if c.n > 0 {
-			odd |= c.judge(t, p.Value, at)
-		}
-		if learn && c.usual(odd, at) {
-			c.learn(p.Value, at)
-			page.dirty = true
-			if c.drift.on { // it is learned anew
-				c.drift, page.drifted = drift{}, true
+		var odd rules.Odd
+		var by *Learned // what it is judged by; nil: by nothing
+		if learn {
+			page.learn(uint8(n), t, p.Value, at)
+		} else if a := page.approval(uint8(n)); a != nil {
+			by = &a.Learned
+			odd = c.readBack(by, t, p.Value, at) | c.judge(by, t, p.Value, at)
+			if odd == 0 && !t.of.Fixed && a.widen(p.Value, at) {
+				page.dirty[approvalTable], page.dirty[driftTable] = true, true
 			}
-		}
-		if !learn && odd == 0 && !t.of.Fixed && c.widen(p.Value, at) {
-			page.dirty, page.drifted = true, true
 		}
 		before := c.last
 		if c.follow(p.Value, at) {
 			t.changed = max(t.changed, at)
-			if ago, again := t.of.again(&page.rings[n], page, n, p.Value, at); again && !learn && c.grown() {
+			if ago, again := t.of.again(&page.rings[n], page, n, p.Value, at); again && by != nil && by.grown() {
 				odd |= rules.ValueReplayed
 				f.OddSeconds = float64(ago) / 1e9
 			}
 		}
-		if odd != 0 && !learn {
-			c.tell(f, odd, p, before)
+		if odd != 0 && by != nil {
+			c.tell(by, f, odd, p, before)
 		}
+	}
+}
+
+// learn takes a value of the point at a place, unless it is odd beside what was learned of it.
+func (p *page) learn(n uint8, t *Track, v float64, at int64) {
+	c := &p.courses[n]
+	odd := c.readBack(nil, t, v, at)
+	if c.N > 0 {
+		odd |= c.judge(&c.Learned, t, v, at)
+	}
+	if !c.usual(odd, at) {
+		return
+	}
+	c.learn(v, at)
+	p.dirty[courseTable] = true
+	if p.extents[n].note(v, at) {
+		p.dirty[extentTable] = true
 	}
 }
 
