@@ -161,12 +161,8 @@ func LoadRules(dir string) ([]*lang.Rule, error) {
 	return append(set, more...), nil
 }
 
-// readCapture feeds one capture file to table and flushes it. On damage, all packets before it have been fed.
-func readCapture(ctx context.Context, path string, table *flow.Table) error {
-	return readPackets(ctx, path, table, nil, time.Time{})
-}
-
-// readPackets is readCapture for a desk too, which has each packet first, up to a packet time if that is not zero.
+// readPackets feeds one capture file to table, and to a desk if that is not nil, which has each packet first, up to a
+// packet time if that is not zero; then it flushes table. On damage, all packets before it have been fed.
 func readPackets(ctx context.Context, path string, table *flow.Table, desk *evidence.Desk, until time.Time) error {
 	file, err := capture.Open(path)
 	if err != nil {

@@ -31,14 +31,6 @@ var controlStatus = [128]string{
 	126: "non_participating", 127: "undefined",
 }
 
-// ControlStatus returns the word for the status of a control (Point.Status), or "reserved".
-func ControlStatus(code uint8) string {
-	if code < uint8(len(controlStatus)) && controlStatus[code] != "" {
-		return controlStatus[code]
-	}
-	return reservedWord
-}
-
 const reservedWord = "reserved"
 
 // fileStatus holds the words of IEEE 1815 table 11-9 (objects g70v4 and g70v6).

@@ -63,15 +63,6 @@ func KeyID(pub ed25519.PublicKey) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// KeyIDOf is KeyID of a key of any kind; only Ed25519 keys have one.
-func KeyIDOf(pub any) (string, error) {
-	key, ok := pub.(ed25519.PublicKey)
-	if !ok {
-		return "", fmt.Errorf("the key is %T, not Ed25519", pub)
-	}
-	return KeyID(key), nil
-}
-
 // CheckName holds the name of a sensor or an operator to what is safe in a file name, a URL and a certificate: lower case
 // letters, digits, '-' and '_', at most 63 of them, the first no sign.
 func CheckName(what, name string) error {

@@ -49,9 +49,6 @@ func virtual(start time.Time, seed uint64, pace time.Duration, tap simnet.Tap) *
 	return s
 }
 
-// Host is a member of the cast.
-func (s *Stage) Host(name string) station.Host { return s.host(name) }
-
 // fail keeps an error that the script did not expect.
 func (s *Stage) fail(who string, err error) {
 	s.mu.Lock()
