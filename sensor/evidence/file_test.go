@@ -198,7 +198,7 @@ func TestMask(t *testing.T) {
 	var frames []Frame
 	for i := range packets {
 		p := &packets[i]
-		frames = append(frames, Frame{At: p.At, Num: uint64(i), Link: uint16(p.Link), Orig: p.OrigLen, Data: p.Data})
+		frames = append(frames, Frame{At: p.At, Link: uint16(p.Link), Orig: p.OrigLen, Data: p.Data})
 	}
 	r := read(frames, nil)
 	if len(r.hide) == 0 {

@@ -1,20 +1,13 @@
 package evidence
 
 import (
-	"cmp"
 	"crypto/ed25519"
 	"encoding/binary"
 	"fmt"
 	"os"
-	"slices"
 
 	"github.com/roje-ot/roje/rules/batch/proof"
 )
-
-// sortFrames puts frames in the order in which they were taken.
-func sortFrames(f []Frame) {
-	slices.SortFunc(f, func(a, b Frame) int { return cmp.Compare(a.Num, b.Num) })
-}
 
 // encode makes a capture file of frames. about is the comment of the file; comments are those of the frames, by index.
 func encode(about string, frames []Frame, comments map[int]string) []byte {

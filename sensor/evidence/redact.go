@@ -51,7 +51,7 @@ func load(path string) ([]Frame, error) {
 		case err != nil:
 			return nil, fmt.Errorf("evidence: %w", err)
 		}
-		frames = append(frames, Frame{At: p.At, Num: p.Frame, Link: uint16(p.Link), Orig: p.OrigLen, Data: bytes.Clone(p.Data)})
+		frames = append(frames, Frame{At: p.At, Link: uint16(p.Link), Orig: p.OrigLen, Data: bytes.Clone(p.Data)})
 	}
 }
 

@@ -6,6 +6,9 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/roje-ot/roje/rules/batch/headers"
 	"github.com/roje-ot/roje/sensor/capture"
@@ -13,8 +16,7 @@ import (
 
 // A Frame is one frame of a ring, in memory of its own.
 type Frame struct {
-	At   int64  // Unix nanoseconds
-	Num  uint64 // order in which the ring took it
+	At   int64 // Unix nanoseconds
 	Link uint16
 	Orig int // length on the wire
 	Data []byte
@@ -28,8 +30,8 @@ type Config struct {
 }
 
 const (
-	header  = 24      // bytes before each frame in a tier: what is written costs more than all else (2026-11-22)
-	wide    = 8       // further bytes, of a frame that was cut or is long
+	header  = 16      // bytes before each frame in a tier: what is written costs more than all else (2026-11-22)
+	wide    = 12      // further bytes, of a frame that is not as nearly all are
 	ways    = 4       // pairs that share a place in the table
 	places  = 1 << 14 // of the table
 	carried = 128     // frames that a pair takes along when it first commands
@@ -37,11 +39,11 @@ const (
 
 // A Ring is the most recent frames, by pair of hosts. It belongs to one goroutine; Add allocates nothing.
 type Ring struct {
-	tiers [2]tier
-	table []pair
-	keep  int64
-	now   int64
-	count uint64
+	tiers  [2]tier
+	table  []pair
+	recent *pair // whose frame came last: an answer follows its request
+	keep   int64
+	now    int64
 }
 
 // A pair is the state of one pair of hosts.
@@ -71,8 +73,21 @@ func NewRing(c Config) *Ring {
 		c.Keep = time.Hour
 	}
 	r := &Ring{table: make([]pair, places*ways), keep: int64(c.Keep)}
-	r.tiers[0].buf, r.tiers[1].buf = make([]byte, c.Bytes), make([]byte, c.Hot)
+	r.recent = &r.table[0]
+	r.tiers[0].buf, r.tiers[1].buf = room(c.Bytes), room(c.Hot)
 	return r
+}
+
+// room is memory in pages as large as the kernel has them: with small ones a frame takes about a fifth longer, for its page
+// has to be found (2026-11-22).
+func room(n int) []byte {
+	const large = 2 << 20
+	b := make([]byte, n)
+	first := -uintptr(unsafe.Pointer(unsafe.SliceData(b))) % large
+	if last := (uintptr(n) - min(first, uintptr(n))) / large * large; last > 0 {
+		_ = unix.Madvise(b[first:first+last], unix.MADV_HUGEPAGE) // a kernel that has none does without
+	}
+	return b
 }
 
 // keyOf names the pair of hosts of a frame, whichever of the two sent it.
@@ -134,26 +149,34 @@ func hash(b []byte) uint64 {
 func (r *Ring) Add(p *capture.Packet) uint64 {
 	r.now = p.At
 	key := keyOf(p)
-	e := r.entry(key)
+	e := r.recent
+	if e.key != key {
+		e = r.entry(key)
+		r.recent = e
+	}
+	e.seen = p.At
 	t := 0
 	if e.hot >= p.At {
 		t = 1
+	} else {
+		e.hot = 0 // for good, so that a frame of an earlier time does not come between
 	}
-	r.count++
-	e.last[t] = r.tiers[t].put(e.last[t], r.count, p)
+	e.last[t] = r.tiers[t].put(e.last[t], p)
 	return key
 }
 
 // entry finds the pair of key, or makes room for it: the one that was silent longest goes, commanding ones last.
 func (r *Ring) entry(key uint64) *pair {
-	set := r.table[key>>32%places*ways:][:ways]
+	set := (*[ways]pair)(r.table[key>>32%places*ways:])
+	for i := range set {
+		if set[i].key == key {
+			set[i].seen = r.now
+			return &set[i]
+		}
+	}
 	oldest := &set[0]
 	for i := range set {
 		e := &set[i]
-		if e.key == key {
-			e.seen = r.now
-			return e
-		}
 		if hot, old := e.hot >= r.now, oldest.hot >= r.now; hot == old && e.seen < oldest.seen || !hot && old {
 			oldest = e
 		}
@@ -162,16 +185,24 @@ func (r *Ring) entry(key uint64) *pair {
 	return oldest
 }
 
-// isWide stands for the length of a frame whose lengths follow.
-const isWide = 0xffff
+// What the word after the time says of a frame, from its lowest bit: the tag that the kernel took out, whether there was
+// one, whether the frame's own words follow, 16 bits of length, and 32 of the way back to the frame before it (0 for none, or
+// one that is too far to be there still).
+const (
+	tagged   = 1 << 12
+	unusual  = 1 << 15 // link, tag, length here and on the wire follow: it is cut, long, or of no Ethernet
+	lengthAt = 16
+	backAt   = 32
+)
 
-// put appends a frame and returns 1 + its place; frames too long for the tier are left out. Before its bytes are the time,
-// its number in 48 bits and its length in 16, the way back to the frame before it in 32 bits (0 for none, or too far to
-// be there still), the tag that the kernel took out and the link.
-func (t *tier) put(previous, num uint64, p *capture.Packet) uint64 {
-	length, head := uint64(len(p.Data)), header
-	if len(p.Data) >= isWide || p.OrigLen != len(p.Data) {
-		length, head = isWide, header+wide
+// put appends a frame and returns 1 + its place; frames too long for the tier are left out.
+func (t *tier) put(previous uint64, p *capture.Packet) uint64 {
+	head, tag := header, uint64(0)
+	if p.HasVLAN {
+		tag = tagged | uint64(p.VLAN)
+	}
+	if p.OrigLen != len(p.Data) || p.Link != headers.Ethernet || len(p.Data) > math.MaxUint16 || tag >= 2*tagged {
+		head, tag = header+wide, unusual
 	}
 	n := head + len(p.Data)
 	if n > len(t.buf)/4 {
@@ -182,24 +213,27 @@ func (t *tier) put(previous, num uint64, p *capture.Packet) uint64 {
 	}
 	place := t.head
 	b := t.buf[t.at : t.at+n]
+	t.head, t.at = t.head+uint64(n), t.at+n
 	back := place + 1 - previous
 	if previous == 0 || back > math.MaxUint32 {
 		back = 0
 	}
-	vlan := uint64(noVLAN)
-	if p.HasVLAN {
-		vlan = uint64(p.VLAN)
-	}
 	le := binary.LittleEndian
 	le.PutUint64(b, uint64(p.At))
-	le.PutUint64(b[8:], num<<16|length)
-	le.PutUint64(b[16:], back<<32|vlan<<16|uint64(p.Link))
-	if length == isWide {
-		le.PutUint32(b[header:], uint32(len(p.Data)))
-		le.PutUint32(b[header+4:], uint32(p.OrigLen))
+	if tag == unusual {
+		vlan := uint16(noVLAN)
+		if p.HasVLAN {
+			vlan = p.VLAN
+		}
+		le.PutUint64(b[8:], back<<backAt|unusual)
+		le.PutUint32(b[header:], uint32(p.Link)<<16|uint32(vlan))
+		le.PutUint32(b[header+4:], uint32(len(p.Data)))
+		le.PutUint32(b[header+8:], uint32(p.OrigLen))
+		copy(b[header+wide:], p.Data)
+		return place + 1
 	}
-	copy(b[head:], p.Data)
-	t.head, t.at = t.head+uint64(n), t.at+n
+	le.PutUint64(b[8:], back<<backAt|uint64(len(p.Data))<<lengthAt|tag)
+	copy(b[header:], p.Data)
 	return place + 1
 }
 
@@ -219,18 +253,19 @@ func (r *Ring) Mark(key uint64) {
 	e.last[0] = 0
 	for i := len(frames) - 1; i >= 0; i-- {
 		f := &frames[i]
-		e.last[1] = r.tiers[1].put(e.last[1], f.Num, &capture.Packet{At: f.At, Link: capture.LinkType(f.Link), Data: f.Data, OrigLen: f.Orig})
+		e.last[1] = r.tiers[1].put(e.last[1], &capture.Packet{At: f.At, Link: capture.LinkType(f.Link), Data: f.Data, OrigLen: f.Orig})
 	}
 }
 
-// Frames returns the newest frames of a pair, oldest first, at most most.
+// Frames returns the newest frames of a pair, oldest first, at most most. Those in the tier of pairs that do not command
+// came after all that are in the other one: a command takes the newest of them along, and cuts the way to the rest.
 func (r *Ring) Frames(key uint64, most int) []Frame {
 	e := r.entry(key)
-	out := r.tiers[1].walk(nil, e.last[1], most)
+	out := r.tiers[0].walk(nil, e.last[0], most)
 	if len(out) < most {
-		out = r.tiers[0].walk(out, e.last[0], most-len(out))
+		out = r.tiers[1].walk(out, e.last[1], most-len(out))
 	}
-	sortFrames(out)
+	slices.Reverse(out)
 	return out
 }
 
@@ -244,13 +279,17 @@ func (t *tier) walk(out []Frame, last uint64, most int) []Frame {
 			break
 		}
 		b := t.buf[place%size:]
-		f := Frame{At: int64(le.Uint64(b)), Num: le.Uint64(b[8:]) >> 16, Link: le.Uint16(b[16:])}
-		vlan, back := le.Uint16(b[18:]), le.Uint32(b[20:])
-		n := int(le.Uint16(b[8:]))
-		b, f.Orig = b[header:], n
-		if n == isWide {
-			n, f.Orig = int(le.Uint32(b)), int(le.Uint32(b[4:]))
+		word := le.Uint64(b[8:])
+		n, vlan, back := int(word>>lengthAt&0xffff), uint16(noVLAN), word>>backAt
+		f := Frame{At: int64(le.Uint64(b)), Link: headers.Ethernet, Orig: n}
+		b = b[header:]
+		switch {
+		case word&unusual != 0:
+			f.Link, vlan = uint16(le.Uint32(b)>>16), le.Uint16(b)
+			n, f.Orig = int(le.Uint32(b[4:])), int(le.Uint32(b[8:]))
 			b = b[wide:]
+		case word&tagged != 0:
+			vlan = uint16(word) & (tagged - 1)
 		}
 		data := b[:n]
 		if vlan != noVLAN && f.Link == headers.Ethernet && n >= 12 { // the tag that the kernel took out
@@ -263,7 +302,7 @@ func (t *tier) walk(out []Frame, last uint64, most int) []Frame {
 		if back == 0 {
 			break
 		}
-		last -= uint64(back)
+		last -= back
 	}
 	return out
 }

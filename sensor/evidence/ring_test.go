@@ -3,6 +3,7 @@ package evidence
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"runtime"
 	"slices"
 	"testing"
@@ -124,8 +125,15 @@ func TestExact(t *testing.T) {
 	tagged.VLAN, tagged.HasVLAN = 7, true
 	odd := packet(1, 2, 5, 60)
 	odd.Link = 276
-	packets := []*capture.Packet{packet(1, 2, 1, 0), cut, tagged, odd, packet(1, 2, 6, 1400), packet(1, 2, 7, isWide-42-1),
-		packet(1, 2, 8, isWide-42), packet(1, 2, 9, isWide), packet(1, 2, 1<<62, 3)}
+	priority := packet(1, 2, 5, 60)
+	priority.VLAN, priority.HasVLAN = 0, true
+	both := packet(1, 2, 5, 60)
+	both.VLAN, both.HasVLAN = 4095, true
+	both.OrigLen += 1
+	most := packet(1, 2, 5, 60)
+	most.VLAN, most.HasVLAN = 4095, true
+	packets := []*capture.Packet{packet(1, 2, 1, 0), cut, tagged, odd, priority, both, most, packet(1, 2, 6, 1400), packet(1, 2, 7, math.MaxUint16-42-1),
+		packet(1, 2, 8, math.MaxUint16-42), packet(1, 2, 9, math.MaxUint16), packet(1, 2, 1<<62, 3)}
 	for i, p := range packets {
 		for j := range p.Data[42:] {
 			p.Data[42+j] = byte(i * j)
@@ -148,7 +156,7 @@ func TestExact(t *testing.T) {
 			frames := r.Frames(key, 10)
 			want, orig := p.Data, p.OrigLen
 			if p.HasVLAN {
-				want = slices.Concat(p.Data[:12], []byte{0x81, 0, 0, 7}, p.Data[12:])
+				want = slices.Concat(p.Data[:12], []byte{0x81, 0, byte(p.VLAN >> 8), byte(p.VLAN)}, p.Data[12:])
 				orig += 4
 			}
 			if p.Link == 276 { // no host is known in it: it is its own pair
@@ -160,6 +168,36 @@ func TestExact(t *testing.T) {
 			f := frames[1]
 			if f.At != p.At || f.Orig != orig || f.Link != uint16(p.Link) || !bytes.Equal(f.Data, want) {
 				t.Errorf("packet %d, marked %s: at %d, %d bytes of %d, link %d", i, mark, f.At, len(f.Data), f.Orig, f.Link)
+			}
+		}
+	}
+}
+
+// TestOrder holds that the frames of a pair come out in the order in which they came, whichever tier they are in, when it
+// stops and begins again to count as commanding, and where times go back.
+func TestOrder(t *testing.T) {
+	r := NewRing(Config{Bytes: 1 << 20, Hot: 1 << 20, Keep: 100})
+	n, key := 0, uint64(0)
+	add := func(at int64) {
+		key = r.Add(packet(1, 2, at, n))
+		r.Add(packet(3, 4, at, 1000))
+		n++
+	}
+	for at := range int64(400) {
+		switch {
+		case at == 20 || at == 50 || at == 250:
+			r.Mark(key)
+		case at == 160: // an interface whose clock is behind
+			add(140)
+		}
+		add(at)
+		frames := r.Frames(key, 1<<20)
+		if len(frames) != n {
+			t.Fatalf("%d: %d frames, want %d", at, len(frames), n)
+		}
+		for i, f := range frames {
+			if len(f.Data) != 42+i {
+				t.Fatalf("%d: frame %d is not the %dth", at, len(f.Data)-42, i)
 			}
 		}
 	}
