@@ -17,16 +17,18 @@ import (
 	"github.com/roje-ot/roje/rules/lang"
 	"github.com/roje-ot/roje/rules/pack"
 	"github.com/roje-ot/roje/sensor/events"
+	"github.com/roje-ot/roje/sensor/plant"
 )
 
 // Backtesting says which changed rules to try, and on what of the past. It changes nothing in the state folder.
 type Backtesting struct {
-	Rules    string      // a rule file, or a folder of them
-	Captures []string    // capture files
-	Events   string      // folder of stored events; what the baseline knew then is stored with them
-	State    string      // folder of the baseline, for captures
-	Phase    rules.Phase // for captures: Enforce or Off
-	Warn     io.Writer   // for what does not stop the test
+	Rules    string       // a rule file, or a folder of them
+	Captures []string     // capture files
+	Events   string       // folder of stored events; what the baseline knew then is stored with them
+	State    string       // folder of the baseline, for captures
+	Phase    rules.Phase  // for captures: Enforce or Off
+	Lists    []plant.File // point lists: what the sentences call points
+	Warn     io.Writer    // for what does not stop the test
 }
 
 // A Backtest says what changed rules would have raised, beside the shipped rules of the same ids.
@@ -49,6 +51,10 @@ func RunBacktest(ctx context.Context, o Backtesting) (*Backtest, error) {
 	if err != nil {
 		return nil, err
 	}
+	lists, err := plant.Load(o.Lists)
+	if err != nil {
+		return nil, err
+	}
 	shipped, err := pack.Rules(catalog.All)
 	if err != nil {
 		return nil, err
@@ -65,7 +71,7 @@ func RunBacktest(ctx context.Context, o Backtesting) (*Backtest, error) {
 			if len(run.set) == 0 {
 				continue
 			}
-			r, err := Judge(ctx, Replaying{Captures: o.Captures, State: o.State, Phase: o.Phase, Warn: o.Warn}, run.set)
+			r, err := Judge(ctx, Replaying{Captures: o.Captures, State: o.State, Phase: o.Phase, Points: o.Lists, Warn: o.Warn}, run.set)
 			if err != nil {
 				return nil, err
 			}
@@ -73,7 +79,7 @@ func RunBacktest(ctx context.Context, o Backtesting) (*Backtest, error) {
 		}
 	}
 	if o.Events != "" {
-		if err := b.stored(ctx, o, shipped); err != nil {
+		if err := b.stored(ctx, o, shipped, lists); err != nil {
 			return nil, err
 		}
 	}
@@ -107,12 +113,13 @@ func loadChanged(path string) ([]*lang.Rule, error) {
 }
 
 // stored judges the stored events.
-func (b *Backtest) stored(ctx context.Context, o Backtesting, shipped []*lang.Rule) error {
+func (b *Backtest) stored(ctx context.Context, o Backtesting, shipped []*lang.Rule, lists *plant.Book) error {
 	var span span
 	var engines [2]*engine.Engine
 	found := [2]findings{{byID: map[string]*rules.Alert{}}, {byID: map[string]*rules.Alert{}}}
 	for i, set := range [][]*lang.Rule{b.Rules, shipped} {
 		engines[i] = engine.New(set, engine.Options{Sensor: "replay", Emit: found[i].take})
+		useLists(lists, engines[i], nil, nil)
 	}
 	var err error
 	b.Events, err = events.Play(ctx, o.Events, catalog.All, func(e *rules.Event) {

@@ -109,7 +109,7 @@ func TestStoredEvents(t *testing.T) {
 			t.Errorf("%s: %d of %d events, %+v, %+v, %v", c.File, n, len(want), r, stats, err)
 		}
 		b := &Backtest{Rules: set, New: &ShadowReport{}, Old: &ShadowReport{}}
-		if err := b.stored(t.Context(), Backtesting{Events: folder, Warn: io.Discard}, nil); err != nil {
+		if err := b.stored(t.Context(), Backtesting{Events: folder, Warn: io.Discard}, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		if len(b.New.Alerts) != len(live) {

@@ -2,6 +2,7 @@ package sensor
 
 import (
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,6 +54,38 @@ func TestBacktest(t *testing.T) {
 	a := b.New.of("X01-any-restart")[0]
 	if !strings.Contains(b.String(), "X01-any-restart: 1 alerts in 1.0 days\n  "+a.First.Format("2006-01-02")+": 1\n  high x1 "+a.Title) {
 		t.Errorf("%s", b)
+	}
+}
+
+// TestBacktestNames: over captures and over stored events, sentences call points what the lists call them.
+func TestBacktestNames(t *testing.T) {
+	dir, _ := labTruth(t)
+	rule := put(t, filepath.Join(t.TempDir(), "named.yaml"), `
+- id: X01-control
+  name: test
+  severity: high
+  attack: [T1692.001]
+  when: {proto: dnp3, from: client, op: operate}
+  message: "{client} operated {targets} of {server}"
+  help: {meaning: m, do: d}
+  tests:
+    - {fires: true, event: {proto: dnp3, from: client, op: operate}}
+    - {fires: false, event: {proto: dnp3, from: client, op: read}}
+`)
+	state, capture := t.TempDir(), filepath.Join(dir, "demo.pcap")
+	d := standing(t, Config{State: state, Phase: "off", Replay: Recorded{Files: []string{capture}}}, slog.New(slog.DiscardHandler))
+	if err := d.serve(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]Backtesting{"captures": {Captures: []string{capture}}, "stored events": {Events: filepath.Join(state, "events")}} {
+		o.Rules, o.Lists, o.Warn = rule, labLists(t), io.Discard
+		b, err := RunBacktest(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), "relay 1, bay E06") {
+			t.Errorf("%s: %s", name, b)
+		}
 	}
 }
 

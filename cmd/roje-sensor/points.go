@@ -25,6 +25,9 @@ func (f *listFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.files, "points", nil, "a point list or device profile `FILE`; may be repeated")
 }
 
+// given tells whether lists are meant at all.
+func (f *listFlags) given() bool { return f.config != "" || len(f.files) > 0 }
+
 // lists are the files that are meant, with what a configuration says of them, and that configuration, if one was named.
 func (f *listFlags) lists() ([]plant.File, *sensor.Config, error) {
 	if (f.config == "") == (len(f.files) == 0) {

@@ -13,6 +13,7 @@ import (
 // backtest says what changed rules would have fired on.
 func backtest() *cobra.Command {
 	var phase string
+	var names listFlags
 	o := sensor.Backtesting{Warn: os.Stderr}
 	cmd := &cobra.Command{Use: "backtest --rules PATH [--events DIR] [--capture FILE]... [CAPTURE...]",
 		Short: "Say what changed rules would have raised over captures and stored events, beside the shipped ones of the same ids",
@@ -28,6 +29,11 @@ func backtest() *cobra.Command {
 			if o.Phase, err = sensor.ParsePhase(phase); err != nil {
 				return usageError{err}
 			}
+			if names.given() {
+				if o.Lists, _, err = names.lists(); err != nil {
+					return err
+				}
+			}
 			result, err := sensor.RunBacktest(cmd.Context(), o)
 			if err != nil {
 				return err
@@ -39,6 +45,7 @@ func backtest() *cobra.Command {
 	cmd.Flags().StringVar(&o.Events, "events", "", "`DIR` of a sensor's stored events, in its state folder; what the baseline knew then is stored with them")
 	cmd.Flags().StringArrayVar(&o.Captures, "capture", nil, "capture `FILE`; may be given again")
 	cmd.Flags().StringVar(&o.State, "state", "", "`DIR` of the baseline that captures are judged with; it is only read")
+	names.add(cmd)
 	cmd.Flags().StringVar(&phase, "phase", "enforce", "of the baseline, for captures: enforce or off")
 	return cmd
 }

@@ -139,5 +139,7 @@ func TestRulesImport(t *testing.T) {
 		{"run --config " + config, 0, ""},
 		{"rules backtest --rules " + out + " --events " + state + "/events", 0, "S7-cold-restart: 1 alerts"},
 		{"rules backtest --rules " + out + " --events " + state + "/events", 0, "stored events in 1 segments"},
+		{"rules backtest --rules " + out + " --points nosuch --events " + state + "/events", 1, "nosuch"},
+		{"rules backtest --rules " + out + " --config " + config + " --events " + state + "/events", 1, "names no point lists"},
 	})
 }

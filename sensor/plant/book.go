@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/roje-ot/roje/protocols"
+	"github.com/roje-ot/roje/protocols/catalog"
 	"github.com/roje-ot/roje/protocols/dnp3"
 	"github.com/roje-ot/roje/protocols/iec104"
 	"github.com/roje-ot/roje/rules"
@@ -155,7 +156,11 @@ func (b *Book) Label(server netip.AddrPort, m *protocols.Message, p *protocols.P
 	if b == nil || len(b.Points) == 0 || m.Proto == nil {
 		return nil
 	}
-	q, _ := b.find(m.Proto, server.Addr(), m.Station, spotOf(m.Proto, p))
+	proto, ok := catalog.Named(m.Proto.Name) // a message that was stored has a protocol that stands in for it
+	if !ok {
+		return nil
+	}
+	q, _ := b.find(proto, server.Addr(), m.Station, spotOf(proto, p))
 	if q == nil || uint64(p.Addr)+uint64(p.N) > uint64(q.Addr)+uint64(q.N) {
 		return nil // a run that goes beyond the point has no one name
 	}
