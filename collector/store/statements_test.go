@@ -78,7 +78,7 @@ func TestEveryStatementNamesItsOperator(t *testing.T) {
 
 // asks is how a statement asks for its operator: by a condition (upon an argument, or upon the row around it), by a where that scopedWhere began, or as the first
 // column that it writes.
-var asks = regexp.MustCompile(`\boperator = (\?|\$1|alerts\.operator|sensors\.operator)|w\.String|INSERT INTO \w+ \(operator, `)
+var asks = regexp.MustCompile(`\boperator = (\?|\$1|alerts\.operator|sensors\.operator)|w\.String|INSERT (?:OR IGNORE )?INTO \w+ \(operator, `)
 
 // assembled is a statement whose table is put in while the program runs. Only these files may have such, where whole
 // tables are moved to another engine or file, and where partitions are made and dropped.

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/roje-ot/roje/collector/store"
@@ -10,7 +11,8 @@ import (
 )
 
 // BenchmarkIngest measures durable intake (synchronous=FULL) beside SQLite taking the same rows into the same table with the
-// same indexes: see storetest.Bench.
+// same indexes, as fast as it takes them: by the statement of many rows, whose arguments are made beforehand. See
+// storetest.Bench.
 func BenchmarkIngest(b *testing.B) {
 	open := func() *DB {
 		db, err := Open(b.TempDir())
@@ -22,17 +24,20 @@ func BenchmarkIngest(b *testing.B) {
 	}
 	raw, sc := open(), storetest.For(b, "north")
 	storetest.Bench(b, open(), func(in *store.Batch, read []rules.Alert) func() error {
-		rows := make([][]any, len(read))
+		var statements [][]any
 		for i, a := range read {
-			rows[i] = []any{"north", a.ID, int64(in.Records[i].Seq), int64(1), "s1", a.Rule, int64(a.Severity), book.Nanos(a.First), book.Nanos(a.Last), int64(a.Count),
-				a.Proto, a.Client, a.Server, a.Title, a.Incident, []byte(in.Records[i].Body)}
+			if i%many == 0 {
+				statements = append(statements, nil)
+			}
+			last := &statements[len(statements)-1]
+			*last = append(*last, "north", a.ID, int64(in.Records[i].Seq), int64(1), "s1", a.Rule, int64(a.Severity), book.Nanos(a.First), book.Nanos(a.Last), int64(a.Count),
+				a.Proto, a.Client, a.Server, a.Title, a.Incident, []byte(in.Records[i].Body))
 		}
 		return func() error {
 			return raw.change(sc, func(t *tx) error {
-				for _, row := range rows {
-					if _, err := t.Exec(`INSERT INTO alerts (operator, id, arrived, updated, sensor, rule, severity, first, last, count, proto, client, server, title, incident,
-						status, status_by, tlp, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'new', '', '', ?)`, row...); err != nil {
-						return err
+				for _, args := range statements {
+					if n, err := t.Exec(makeMany, args...); err != nil || n != many {
+						return fmt.Errorf("%d of %d rows: %w", n, many, err)
 					}
 				}
 				return nil

@@ -151,6 +151,11 @@ func (t *tx) Exec(query string, args ...any) (int64, error) {
 	return res.RowsAffected()
 }
 
+// Tell implements book.Tx: it has c published once the transaction is committed.
+func (t *tx) Tell(operator string, c store.Change) {
+	t.changes = append(t.changes, news.Scoped{Operator: operator, Change: c})
+}
+
 // row reads one row; sql.ErrNoRows where there is none.
 func (t *tx) row(query string, args []any, into ...any) error {
 	s, err := t.stmt(query)
@@ -206,22 +211,27 @@ func (db *file) write(w *sql.DB, conn *sql.Conn) {
 	}
 }
 
-// commit makes the changes of group in one transaction and answers each.
+// commit makes the changes of group in one transaction and answers each. One that is alone needs no savepoint, which would
+// have SQLite copy every page before it changes.
 func (db *file) commit(t *tx, group []*job) {
 	t.changes = t.changes[:0]
 	errs := make([]error, len(group))
 	err := t.run("BEGIN IMMEDIATE")
 	for i, j := range group {
-		if err != nil {
-			break
+		if err == nil && len(group) > 1 {
+			err = t.run("SAVEPOINT job")
 		}
-		if err = t.run("SAVEPOINT job"); err != nil {
+		if err != nil {
 			break
 		}
 		told := len(t.changes)
 		clear(t.counters)
 		if errs[i] = j.do(t); errs[i] == nil {
 			errs[i] = t.keepCounters()
+		}
+		if len(group) == 1 {
+			err = errs[i]
+			break
 		}
 		if errs[i] != nil {
 			t.changes = t.changes[:told]

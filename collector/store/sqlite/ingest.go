@@ -11,8 +11,6 @@ import (
 
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/collector/store/book"
-	"github.com/roje-ot/roje/collector/store/news"
-	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/rules/batch"
 )
 
@@ -63,7 +61,9 @@ type intake struct {
 	read             *book.Readings
 	operator, sensor string
 	received         int64
-	made             int // alerts that are new
+	arrivals         []arrival // that are not written yet, up to many
+	args             []any     // of makeMany, used again
+	made             int       // alerts that are new
 }
 
 // key is the stream's key, as the first arguments of a statement.
@@ -92,6 +92,9 @@ func (in *intake) take(got *store.Receipt) error {
 					return err
 				}
 			}
+		}
+		if err := in.writeAlerts(); err != nil {
+			return err
 		}
 		if _, err := in.Exec(`UPDATE sensors SET alerts = alerts + ? WHERE operator = ? AND id = ?`, in.made, in.operator, in.sensor); err != nil {
 			return err
@@ -235,7 +238,7 @@ func (in *intake) keep(r *batch.Record, i int) error {
 		if read.Err != nil {
 			return in.record(r, read.Err.Error())
 		}
-		return in.alert(&read.Alert, r.Body)
+		return in.arrive(&read.Alert, r.Body)
 	case batch.KindHealth:
 		_, err := in.Exec(`UPDATE sensors SET health = ? WHERE operator = ? AND id = ?`, []byte(r.Body), in.operator, in.sensor)
 		return err
@@ -259,63 +262,4 @@ func (in *intake) record(r *batch.Record, fault string) error {
 	_, err = in.Exec(`INSERT INTO records (operator, n, sensor, epoch, lane, seq, kind, received, fault, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		in.operator, n, in.sensor, in.Epoch, in.Lane, r.Seq, r.Kind, in.received, fault, []byte(r.Body))
 	return err
-}
-
-// alert makes an alert or brings it up to date. Two sensors may give the same id to what each of them saw; the second
-// one's is then kept under the id with its name.
-func (in *intake) alert(a *rules.Alert, body []byte) error {
-	arrived, err := in.Count(in.operator, "arrived", in.received)
-	if err != nil {
-		return err
-	}
-	id := a.ID
-	fresh, err := in.insert(id, arrived, a, body)
-	if err != nil {
-		return err
-	}
-	what := "new"
-	if !fresh {
-		var owner string
-		if err := in.row(`SELECT sensor FROM alerts WHERE operator = ? AND id = ?`, []any{in.operator, id}, &owner); err != nil {
-			return err
-		}
-		if owner != in.sensor {
-			id += "@" + in.sensor
-			if fresh, err = in.insert(id, arrived, a, body); err != nil {
-				return err
-			}
-		}
-	}
-	if fresh {
-		in.made++
-	} else {
-		what = "updated"
-		// a lower count is an older word of it, which came by a slower lane
-		err := in.row(`UPDATE alerts SET updated = ?, rule = ?, severity = ?, first = ?, last = ?, count = ?, proto = ?, client = ?, server = ?, title = ?,
-			incident = ?, body = ? WHERE operator = ? AND id = ? AND count <= ? RETURNING arrived`, []any{
-			in.received, a.Rule, int(a.Severity), book.Nanos(a.First), book.Nanos(a.Last), int64(a.Count), a.Proto, a.Client, a.Server, a.Title,
-			a.Incident, body, in.operator, id, int64(a.Count)}, &arrived)
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-	in.Tell(in.operator, store.Change{What: what, ID: id, Arrived: book.FromNanos(arrived), Level: a.Severity})
-	return nil
-}
-
-// insert makes an alert, unless there is one of that id.
-func (in *intake) insert(id string, arrived int64, a *rules.Alert, body []byte) (bool, error) {
-	n, err := in.Exec(`INSERT INTO alerts (operator, id, arrived, updated, sensor, rule, severity, first, last, count, proto, client, server, title, incident,
-		status, status_by, tlp, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'new', '', '', ?) ON CONFLICT (operator, id) DO NOTHING`,
-		in.operator, id, arrived, in.received, in.sensor, a.Rule, int(a.Severity), book.Nanos(a.First), book.Nanos(a.Last), int64(a.Count),
-		a.Proto, a.Client, a.Server, a.Title, a.Incident, body)
-	return n > 0, err
-}
-
-// Tell implements book.Tx: it has c published once the transaction is committed.
-func (t *tx) Tell(operator string, c store.Change) {
-	t.changes = append(t.changes, news.Scoped{Operator: operator, Change: c})
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -136,6 +137,61 @@ func sameID(t *testing.T, st store.Store) {
 	got, err := st.GetAlert(t.Context(), sc, "alert-001@s2")
 	if err != nil || got.Sensor != "s2" || got.Count != 5 || got.ID != "alert-001@s2" {
 		t.Errorf("got %s of %s, count %d, %v; want alert-001@s2 of s2, count 5", got.ID, got.Sensor, got.Count, err)
+	}
+}
+
+// mixed holds that a batch in which new alerts are among known ones, the same one comes more than once, and some have ids
+// that another sensor was the first to use, comes out as one by one would.
+func mixed(t *testing.T, st store.Store) {
+	sc := For(t, "north")
+	for _, id := range []string{"s1", "s2"} {
+		enrol(t, st, sc, id)
+	}
+	counted := func(n int, count uint64) rules.Alert {
+		return alert(n, func(a *rules.Alert) { a.Count = count })
+	}
+	ingest(t, st, sc, newSpool("s2", batch.Routine).seal(t, counted(5, 1), counted(25, 1)))
+	sp := newSpool("s1", batch.Routine)
+	ingest(t, st, sc, sp.seal(t, counted(30, 4), counted(31, 4)))
+	news, stop := st.Subscribe(sc)
+	var sent []rules.Alert
+	var want []string // changes
+	for n := range 60 {
+		sent = append(sent, counted(n, 2))
+		switch n {
+		case 5, 25:
+			want = append(want, fmt.Sprintf("new alert-%03d@s1", n))
+		case 30:
+			sent[len(sent)-1].Count = 9
+			want = append(want, "updated alert-030")
+		case 31: // older news
+		default:
+			want = append(want, fmt.Sprintf("new alert-%03d", n))
+		}
+		if n%20 == 7 {
+			sent = append(sent, counted(n, 3))
+			want = append(want, fmt.Sprintf("updated alert-%03d", n))
+		}
+	}
+	got := ingest(t, st, sc, sp.seal(t, sent...))
+	same(t, "receipt", got, store.Receipt{Ack: map[batch.Lane]uint64{batch.Routine: 2 + uint64(len(sent))}, New: len(sent)})
+	stop()
+	var told []string
+	for c := range news {
+		told = append(told, c.What+" "+c.ID)
+	}
+	slices.Sort(told)
+	slices.Sort(want)
+	same(t, "changes", told, want)
+	same(t, "number of alerts", len(all(t, st, sc, store.Filter{}, 100)), 2+60)
+	for id, count := range map[string]uint64{"alert-005": 1, "alert-005@s1": 2, "alert-025@s1": 2, "alert-030": 9, "alert-031": 4, "alert-007": 3, "alert-047": 3, "alert-059": 2} {
+		if a, err := st.GetAlert(t.Context(), sc, id); err != nil || a.Count != count {
+			t.Errorf("%s: count %d, %v; want %d", id, a.Count, err, count)
+		}
+	}
+	sensors, err := st.Sensors(t.Context(), sc)
+	if err != nil || len(sensors) != 2 || sensors[0].Alerts != 60 || sensors[1].Alerts != 2 {
+		t.Errorf("sensors %+v, %v; want 60 alerts of s1, 2 of s2", sensors, err)
 	}
 }
 

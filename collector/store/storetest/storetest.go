@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"an alert is brought up to date", updates},
 		{"a forked spool is refused whole", forks},
 		{"two sensors, one alert id", sameID},
+		{"known and new alerts in one batch", mixed},
 		{"records of other kinds", records},
 		{"pages", pages},
 		{"filters", filters},
