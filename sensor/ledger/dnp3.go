@@ -135,6 +135,9 @@ func (l *Ledger) dnp3Later(e *rules.Event) {
 }
 
 func (l *Ledger) dnp3Answer(e *rules.Event) {
+	if !l.some(e) {
+		return
+	}
 	m := e.Msg
 	seq := number(m, "seq")
 	a := l.find(e, func(a *action) bool { return a.ofMaster(e) && a.seq == seq && !a.answered && !a.mute })

@@ -8,12 +8,8 @@ import (
 // reported looks for the effects of executed commands in what a station reports: return information (104, causes 11
 // and 12), events, and a change of the output itself.
 func (l *Ledger) reported(e *rules.Event) {
-	if l.count == 0 && len(l.maps.shows) == 0 {
+	if l.count == 0 && l.maps.shows == 0 {
 		return
-	}
-	cot := int64(-1)
-	if e.Msg.Proto.Name == "iec104" {
-		cot = number(e.Msg, "cot")
 	}
 	var only *action
 	running := 0
@@ -24,6 +20,10 @@ func (l *Ledger) reported(e *rules.Event) {
 		}
 		return false
 	})
+	if running == 0 && l.maps.shows == 0 {
+		return
+	}
+	cot := l.cause(e.Msg)
 	returns := cot == cotReturnRemote || cot == cotReturnLocal
 	for i := range e.Msg.Points {
 		p := &e.Msg.Points[i]

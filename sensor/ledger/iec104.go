@@ -33,7 +33,7 @@ func (l *Ledger) iec104(e *rules.Event) {
 	if !m.HasCode {
 		return
 	}
-	cot := number(m, "cot")
+	cot := l.cause(m)
 	switch {
 	case m.Op == protocols.Report && (cot == cotSpontaneous || cot == cotReturnRemote || cot == cotReturnLocal):
 		l.reported(e)
@@ -57,6 +57,18 @@ func (l *Ledger) iec104(e *rules.Event) {
 	case cot == cotTermination:
 		l.terminate(e)
 	}
+}
+
+// cause is the cause of transmission of m, which is of the ledger's protocol; -1 where it has none.
+func (l *Ledger) cause(m *protocols.Message) int64 {
+	if l.cot == nil || l.cot.Int == nil {
+		return -1
+	}
+	v, ok := l.cot.Int(m)
+	if !ok {
+		return -1
+	}
+	return v
 }
 
 // object says whether m is about the same command object as a.

@@ -37,7 +37,6 @@ func (l *Ledger) Map(proto *protocols.Protocol, server netip.AddrPort, station u
 		l.maps.show(k, m)
 		if m.shown != nil {
 			m.shown.imported, m.shown.reported = true, w.Reported
-			l.watched[w.Indicates.Addr] = struct{}{}
 		}
 	}
 }
@@ -45,9 +44,10 @@ func (l *Ledger) Map(proto *protocols.Protocol, server netip.AddrPort, station u
 // Use takes what point lists say from now on, in place of what others said; nil is none. The stations of the lists are
 // found as they speak. Call it before the first event, or between two.
 func (l *Ledger) Use(p Points) {
-	l.points, l.lastPlaced = p, listener{}
-	clear(l.placed)
-	clear(l.watched)
+	l.points = p
+	for _, s := range l.maps.stations {
+		s.asked = false
+	}
 	for k, m := range l.maps.by {
 		if m.imported {
 			l.maps.forget(m)
@@ -59,36 +59,20 @@ func (l *Ledger) Use(p Points) {
 // forget drops the reverse of m.
 func (ms *mappings) forget(m *mapping) {
 	if m.shown != nil {
-		delete(ms.shows, m.shown.at)
+		ms.drop(m.shown)
 	}
 }
 
-// A listener is a station on a connection.
-type listener struct {
-	conn    uint64
-	station uint32
-}
-
-const maxPlaced = 1 << 16
-
-// locate takes the mappings of the station of e, once for each connection.
+// locate takes the mappings of the station of e, once.
 func (l *Ledger) locate(e *rules.Event) {
-	at := listener{e.Flow.Conn, e.Msg.Station}
-	if at == l.lastPlaced {
+	s := l.station(e)
+	if s.asked {
 		return
 	}
-	l.lastPlaced = at
-	if _, ok := l.placed[at]; ok {
-		return
-	}
-	if len(l.placed) >= maxPlaced {
-		clear(l.placed)
-	}
-	l.placed[at] = struct{}{}
-	k := keyOf(e).place()
-	for _, m := range l.points.Mappings(e.Msg.Proto, e.Flow.Server, e.Msg.Station) {
-		if known := l.maps.by[pointKey{k, m.Command.Kind.String(), m.Command.Addr}]; known == nil || !known.imported {
-			l.Map(e.Msg.Proto, e.Flow.Server, e.Msg.Station, m)
+	s.asked = true
+	for _, m := range l.points.Mappings(e.Msg.Proto, s.server, e.Msg.Station) {
+		if known := l.maps.by[pointKey{s.key, m.Command.Kind.String(), m.Command.Addr}]; known == nil || !known.imported {
+			l.Map(e.Msg.Proto, s.server, e.Msg.Station, m)
 		}
 	}
 }
@@ -105,10 +89,7 @@ func (l *Ledger) name(a *action, e *rules.Event) {
 // stated takes values of imported indications that a station tells when it is asked: they are no effect of anything, but
 // from then on it is known where the switch stands.
 func (l *Ledger) stated(e *rules.Event, p *protocols.Point) {
-	if _, ok := l.watched[p.Addr]; !ok || !digital(p.Kind) || p.Has&protocols.HasValue == 0 {
-		return
-	}
-	if s := l.maps.shows[pointKey{keyOf(e).place(), p.Kind.String(), p.Addr}]; s != nil && s.imported {
+	if s := l.shown(e, p); s != nil && s.imported {
 		s.value, s.known, s.double = p.Value, true, double(e.Msg, p)
 	}
 }

@@ -108,8 +108,8 @@ func TestUse(t *testing.T) {
 		t.Error("the command is not mapped")
 	}
 	l.Use(nil)
-	if p, ok := l.Mapped(iec104Fake, stationAt, 5, command); ok || len(l.maps.shows) > 0 {
-		t.Errorf("without lists it is mapped to %+v; %d indications", p, len(l.maps.shows))
+	if p, ok := l.Mapped(iec104Fake, stationAt, 5, command); ok || l.maps.shows > 0 {
+		t.Errorf("without lists it is mapped to %+v; %d indications", p, l.maps.shows)
 	}
 	take(asdu(200, 6, 0, 1), asdu(201, 7, 0, 1), later(220, iec104Fake))
 	if len(records) != 2 || records[1].Point.Name != "" {

@@ -54,7 +54,10 @@ type Ledger struct {
 	cfg     Config
 	emit    func(*Record)
 	open    map[uint64][]*action // by the sum of their keys
+	few     [256]int             // how many there are, by the lowest octet of it: most messages belong to none
 	seed    uint64
+	sum     uint64                      // of the event's key; 0 before it is needed
+	cot     *protocols.Field            // of proto, if it has one
 	follow  func(*Ledger, *rules.Event) // of proto, whose message came last
 	proto   *protocols.Protocol
 	order   []*action // by the time they were opened; closed ones are dropped lazily
@@ -65,15 +68,11 @@ type Ledger struct {
 	takes   map[pointKey]way            // how stations of 104 take a command
 	holed   map[netip.AddrPort]struct{} // stations of which bytes, of either side, were lost at any time
 	points  Points                      // what point lists say; may be nil
-	placed  map[listener]struct{}       // stations whose mappings were taken from points
-	watched map[uint32]struct{}         // addresses of indications that points names, of whatever station
 	changed bool                        // since Memory was asked
 	count   int
 	now     int64
 	next    int64 // no open action can expire before
 	lossAt  int64 // packet time of the last loss of anything; 0 before there was one
-
-	lastPlaced listener
 
 	event  rules.Event // for Tell, with what it points at
 	said   protocols.Message
@@ -84,8 +83,7 @@ type Ledger struct {
 // New returns a ledger that hands each finished record to emit, which may keep it.
 func New(cfg Config, emit func(*Record)) *Ledger {
 	return &Ledger{cfg: cfg.orDefaults(), emit: emit, open: map[uint64][]*action{}, seed: rand.Uint64(), due: map[uint64][]*action{},
-		losses: map[uint64]int64{}, maps: mappings{map[pointKey]*mapping{}, map[pointKey]*shown{}}, masters: newMasters(), takes: map[pointKey]way{}, holed: map[netip.AddrPort]struct{}{},
-		placed: map[listener]struct{}{}, watched: map[uint32]struct{}{}}
+		losses: map[uint64]int64{}, maps: mappings{by: map[pointKey]*mapping{}, stations: map[key]*station{}}, masters: newMasters(), takes: map[pointKey]way{}, holed: map[netip.AddrPort]struct{}{}}
 }
 
 // A key finds the open actions that a message may belong to. It leaves out the client's port: a redundant connection
@@ -116,17 +114,17 @@ func (k *key) sum(seed uint64) uint64 {
 // Take looks at one event. Events that have to do with no control action cost a comparison, or a table look-up where
 // actions are open, and allocate nothing.
 func (l *Ledger) Take(e *rules.Event) {
-	l.now = e.At
+	l.now, l.sum = e.At, 0
 	switch e.What {
 	case rules.Message:
 		if l.points != nil && e.Msg.HasStation && e.Msg.From == protocols.Server {
 			l.locate(e)
 		}
-		if l.count == 0 && !commands(e.Msg.Op) && (len(l.maps.shows) == 0 || e.Msg.Op != protocols.Report) {
+		if l.count == 0 && !commands(e.Msg.Op) && (l.maps.shows == 0 || e.Msg.Op != protocols.Report) {
 			return
 		}
 		if l.proto != e.Msg.Proto {
-			l.proto, l.follow = e.Msg.Proto, followers[e.Msg.Proto.Name]
+			l.proto, l.follow, l.cot = e.Msg.Proto, followers[e.Msg.Proto.Name], field(e.Msg, "cot")
 		}
 		if l.follow != nil {
 			l.follow(l, e)
@@ -197,6 +195,7 @@ func (l *Ledger) begin(e *rules.Event, model Model) *action {
 	}
 	a.sum = k.sum(l.seed)
 	l.open[a.sum] = append(l.open[a.sum], a)
+	l.few[uint8(a.sum)]++
 	l.order = append(l.order, a)
 	l.count++
 	l.wait(a, l.cfg.Timeout)
@@ -212,13 +211,25 @@ func (l *Ledger) wait(a *action, after int64) {
 	}
 }
 
+// some says whether e's station may have an open action.
+func (l *Ledger) some(e *rules.Event) bool {
+	if l.count == 0 {
+		return false
+	}
+	if l.sum == 0 {
+		k := keyOf(e)
+		l.sum = k.sum(l.seed)
+	}
+	return l.few[uint8(l.sum)] > 0
+}
+
 // find returns the newest open action of e's station that match accepts.
 func (l *Ledger) find(e *rules.Event, match func(*action) bool) *action {
-	if l.count == 0 {
+	if !l.some(e) {
 		return nil
 	}
 	k := keyOf(e)
-	list := l.open[k.sum(l.seed)]
+	list := l.open[l.sum]
 	for i := len(list) - 1; i >= 0; i-- {
 		if list[i].key == k && match(list[i]) {
 			return list[i]
@@ -237,6 +248,7 @@ func (l *Ledger) close(a *action, o Outcome) {
 	} else {
 		l.open[a.sum] = list
 	}
+	l.few[uint8(a.sum)]--
 	l.count--
 	a.record.Outcome = o
 	l.changed = true

@@ -39,11 +39,11 @@ type mapping struct {
 
 // A shown is an indication that is known to follow a command.
 type shown struct {
-	at        pointKey // its own place
-	command   pointKey
-	followed  int     // changes that followed a command
-	alone     int     // changes that nothing explained
-	last      float64 // value of the command that it followed last, if hasLast
+	is        indication
+	command   pointKey // of the same station
+	followed  int      // changes that followed a command
+	alone     int      // changes that nothing explained
+	last      float64  // value of the command that it followed last, if hasLast
 	hasLast   bool
 	value     float64 // that it has reported last, if known
 	known     bool
@@ -58,8 +58,10 @@ type shown struct {
 // mappings say which indication follows which command. They are learned by co-occurrence, since the position of a breaker
 // follows the command of that breaker, or imported.
 type mappings struct {
-	by    map[pointKey]*mapping // by command
-	shows map[pointKey]*shown   // by indication
+	by       map[pointKey]*mapping // by command
+	stations map[key]*station      // what indications follow
+	shows    int                   // how many do
+	heard    [64]*station          // by connection and station: those that were heard last
 }
 
 const (
@@ -133,15 +135,12 @@ func (ms *mappings) show(k pointKey, m *mapping) {
 	if !ok {
 		return
 	}
-	at := pointKey{k.key, i.kind.String(), i.addr}
-	if m.shown != nil && ms.shows[at] == m.shown {
+	if m.shown != nil && m.shown.is == i {
 		return
 	}
-	if taken := ms.shows[at]; taken != nil {
-		return // it follows another command already
+	if sh := (&shown{is: i, command: k}); ms.put(k.key, sh) {
+		m.shown = sh
 	}
-	m.shown = &shown{at: at, command: k}
-	ms.shows[at] = m.shown
 }
 
 // Mapped returns the indication that follows the command of a station, imported or learned; ok is false without one.
@@ -215,10 +214,7 @@ func (ms *mappings) executed(a *action) {
 // moved takes a value of what may be an indication: a is the action that it follows, or nil. A change that follows
 // nothing is told.
 func (l *Ledger) moved(e *rules.Event, p *protocols.Point, a *action) {
-	if len(l.maps.shows) == 0 || !digital(p.Kind) || p.Has&protocols.HasValue == 0 {
-		return
-	}
-	s := l.maps.shows[pointKey{keyOf(e).place(), p.Kind.String(), p.Addr}]
+	s := l.shown(e, p)
 	if s == nil {
 		return
 	}
