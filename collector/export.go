@@ -8,11 +8,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/roje-ot/roje/collector/account"
 	"github.com/roje-ot/roje/collector/audit"
 	"github.com/roje-ot/roje/collector/share"
-	"github.com/roje-ot/roje/collector/store"
 )
 
 // Export writes what an account that pulls would get, as files in the new folder out: a MISP feed in misp/, alerts.csv, and
@@ -25,7 +26,7 @@ func Export(ctx context.Context, data, recipient, who, out string) (files int, e
 	}
 	defer db.Close()
 	u, err := db.GetUser(ctx, scope, recipient)
-	if err == nil && (u.Role != store.CERT || u.Disabled) {
+	if err == nil && (!slices.Contains(account.CERTs, u.Role) || u.Disabled) {
 		err = fmt.Errorf("user %q is no account of a CERT that may pull", recipient)
 	}
 	if err != nil {

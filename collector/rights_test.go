@@ -145,6 +145,14 @@ func TestTable(t *testing.T) {
 		if slices.Contains(r.Roles, store.CERT) != (r.Door == account.Feed) {
 			t.Errorf("%s: a cert account reads the feed and nothing else", r.Pattern)
 		}
+		_, path, _ := strings.Cut(r.Pattern, " ")
+		own := path == "/cert" || strings.HasPrefix(path, "/cert/")
+		if slices.Contains(r.Roles, store.CERTAnalyst) != (r.Door == account.Feed || r.Fresh || own) {
+			t.Errorf("%s: a cert-analyst reads the feed, writes to the operator, keeps the own sign-in, and nothing else", r.Pattern)
+		}
+		if own && len(r.Roles) != 1 {
+			t.Errorf("%s is for %v, want a cert-analyst alone", r.Pattern, r.Roles)
+		}
 		if r.Door == account.Page && strings.HasPrefix(r.Pattern, "POST ") && !r.Fresh && slices.Contains(r.Roles, store.Viewer) {
 			t.Errorf("%s changes something, and a viewer may", r.Pattern)
 		}

@@ -52,7 +52,7 @@ func userAdd(data *string) *cobra.Command {
 		Use: "add NAME", Short: "add a user; prints a one-time password, or the password of a cert account",
 		Args: cobra.ExactArgs(1),
 	}
-	cmd.Flags().StringVar(&role, "role", string(store.Analyst), "one of "+account.Roles()+"; cert reads released alerts over TAXII, nothing else")
+	cmd.Flags().StringVar(&role, "role", string(store.Analyst), "one of "+account.Roles()+"; cert pulls released alerts, nothing else; cert-analyst, a person, also writes to the operator about them")
 	given := passwordFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		chosen, err := given(args[0])

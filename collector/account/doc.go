@@ -7,7 +7,8 @@
 //
 // A viewer reads; an analyst also judges, releases and retracts; an engineer also approves baselines and keeps rules; an
 // admin also keeps users and sensors. An auditor reads who did what, and a platform account health: neither sees an alert.
-// A cert account reads released objects over TAXII and nothing else, and no other role does that.
+// A cert account reads released objects over TAXII and nothing else. A cert-analyst, who is a person, does too, and writes
+// to the operator about them; no other role does either.
 //
 // A user may have a second factor (RFC 6238), and a role may need one. A sealed account opens once, with a reason, for an
 // hour, before everybody's eyes.

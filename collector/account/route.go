@@ -37,10 +37,11 @@ var (
 	Engineers = []store.Role{store.Engineer, store.Admin} // approve baselines, keep rules
 	Admins    = []store.Role{store.Admin}
 	Auditors  = []store.Role{store.Auditor, store.Admin}
-	Watchers  = []store.Role{store.Viewer, store.Analyst, store.Engineer, store.Admin, store.Platform}                // see sensors and their health
-	People    = []store.Role{store.Viewer, store.Analyst, store.Engineer, store.Admin, store.Auditor, store.Platform} // sign in at the console
-	CERTs     = []store.Role{store.CERT}
-	Everyone  = []store.Role{store.Viewer, store.Analyst, store.Engineer, store.Admin, store.Auditor, store.Platform, store.CERT}
+	Watchers  = []store.Role{store.Viewer, store.Analyst, store.Engineer, store.Admin, store.Platform}                                   // see sensors and their health
+	People    = []store.Role{store.Viewer, store.Analyst, store.Engineer, store.Admin, store.Auditor, store.Platform, store.CERTAnalyst} // sign in at the console
+	CERTs     = []store.Role{store.CERT, store.CERTAnalyst}                                                                              // pull what was released
+	Writers   = []store.Role{store.CERTAnalyst}                                                                                          // write to the operator about it
+	Everyone  = []store.Role{store.Viewer, store.Analyst, store.Engineer, store.Admin, store.Auditor, store.Platform, store.CERT, store.CERTAnalyst}
 )
 
 // May says whether a role is among those of the route.

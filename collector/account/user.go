@@ -65,7 +65,7 @@ var ErrCeiling = errors.New("only a cert account has a ceiling")
 
 // SetCeiling sets the strictest level that a cert account is shown, "" for any; the caller stores u.
 func SetCeiling(u *store.User, level string) error {
-	if u.Role != store.CERT {
+	if !slices.Contains(CERTs, u.Role) {
 		return ErrCeiling
 	}
 	if level == "" {
@@ -86,6 +86,8 @@ func Home(role store.Role) string {
 		return "/audit"
 	case store.Platform:
 		return "/sensors"
+	case store.CERTAnalyst:
+		return "/cert"
 	}
 	return "/"
 }

@@ -104,7 +104,7 @@ func TestDocument(t *testing.T) {
 		if err := schema.Validate(body); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
-		if err := schema.Validate(map[string]any{"alerts": "none", "sensors": 1, "statements": 1, "members": 1, "packs": 1, "campaigns": 1, "cases": 1}); err == nil {
+		if err := schema.Validate(map[string]any{"alerts": "none", "sensors": 1, "statements": 1, "members": 1, "packs": 1, "campaigns": 1, "cases": 1, "letters": 1}); err == nil {
 			t.Errorf("%s: its schema takes anything", path)
 		}
 	}

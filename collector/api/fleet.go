@@ -17,6 +17,7 @@ func fleetCalls() []call {
 		{"/api/v1/campaigns", "listCampaigns", "The same act at several sites, the latest first, a page at a time.", pageParams, campaignPage{}, (*Server).campaigns},
 		{"/api/v1/campaigns/{id}", "getCampaign", "One campaign with its sites.", nil, store.Campaign{}, (*Server).campaign},
 		{"/api/v1/cases", "listCases", "Cases, the latest opened first, a page at a time.", pageParams, casePage{}, (*Server).cases},
+		{"/api/v1/letters", "listLetters", "What CERTs have written about released alerts, the latest first, a page at a time.", pageParams, letterPage{}, (*Server).letters},
 		{"/api/v1/cases/{id}", "getCase", "One case with its items and notes.", nil, store.Case{}, (*Server).oneCase},
 	}
 }
@@ -41,6 +42,11 @@ type campaignPage struct {
 type casePage struct {
 	Cases []store.Case `json:"cases"`
 	Next  string       `json:"next,omitempty"`
+}
+
+type letterPage struct {
+	Letters []store.Letter `json:"letters"`
+	Next    string         `json:"next,omitempty"`
 }
 
 // reply sends what a call of the store gave, a list that is empty as one.
@@ -93,6 +99,16 @@ func (s *Server) cases(w http.ResponseWriter, r *http.Request) {
 	}
 	found, next, err := s.Store.ListCases(r.Context(), s.Scope, nil, q.cursor, q.limit)
 	reply(s, w, r, casePage{list(found), next}, err)
+}
+
+func (s *Server) letters(w http.ResponseWriter, r *http.Request) {
+	q, err := parse(r.URL.Query(), pageParams)
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	found, next, err := s.Store.ListLetters(r.Context(), s.Scope, store.LetterFilter{}, q.cursor, q.limit)
+	reply(s, w, r, letterPage{list(found), next}, err)
 }
 
 func (s *Server) oneCase(w http.ResponseWriter, r *http.Request) {

@@ -32,6 +32,9 @@ func fillFleet(t *testing.T, db store.Store, scope store.Scope, now time.Time) {
 	must(err)
 	must(db.AddToCase(t.Context(), scope, c.ID, store.ItemAlert, "c-1", "ann", now))
 	must(db.NoteCase(t.Context(), scope, c.ID, "A note.", "ann", now))
+	sent, err := db.SendLetter(t.Context(), scope, store.Letter{At: now, From: "cert", Kind: store.LetterEvidence, Alert: "c-1", TLP: store.Green, Text: "The frames, please."})
+	must(err)
+	must(db.AnswerLetter(t.Context(), scope, sent.ID, store.LetterAnswer{State: store.LetterDeclined}, "ann", now))
 	until := now.Add(time.Hour)
 	must(db.PutPack(t.Context(), scope, store.Pack{SHA256: "aa", Kind: "rules", Name: "grid", Version: 1, Created: now, Expires: &until, Sensors: []string{"site"}, Who: "ann", At: now}, []byte("x")))
 	must(db.Assign(t.Context(), scope, store.TargetAll, "aa", "ann", now))
@@ -50,6 +53,7 @@ func TestFleet(t *testing.T) {
 		"campaigns":             "campaigns.0.sites=3",
 		"campaigns/campaign-1":  "seen.2.sensor=c2",
 		"cases":                 "cases.0.title=A case",
+		"letters":               "letters.0.state=declined",
 		"cases/case-1":          "items.0.ref=c-1",
 		"campaigns/campaign-99": "error=not found",
 		"cases/a-104":           "error=not found",

@@ -28,6 +28,7 @@ type alertView struct {
 	Frames  *store.EvidenceFile
 	In      []store.Case // that the alert or its incident belongs to
 	Open    []store.Case // that it could be put into
+	Letters []letterRow  // that CERTs wrote about it
 }
 
 // Limits of an alert's page.
@@ -74,6 +75,12 @@ func (s *Server) alertPage(w http.ResponseWriter, r *http.Request, status int, w
 		}
 		v.In = append(v.In, in...)
 	}
+	letters, _, err := s.Store.ListLetters(r.Context(), s.Scope, store.LetterFilter{Alert: v.Alert.ID}, "", listMost)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	v.Letters = v.letterRows(letters, false)
 	v.Stale = v.Alert.Released != nil && v.Alert.Updated.After(*v.Alert.Released)
 	if v.Alert.TLP != "" {
 		v.Chosen = v.Alert.TLP

@@ -26,7 +26,7 @@ type alertsView struct {
 	Alerts  []store.Alert
 	Sensors []store.Sensor
 	Older   string // the address of the next page, "" on the last
-	First   bool   // this is the newest page
+	Newest  bool   // this is the newest page
 	Query   string // the filters, for the live list
 	form    url.Values
 }
@@ -37,8 +37,8 @@ const pageRows = 50
 func (s *Server) alerts(w http.ResponseWriter, r *http.Request) {
 	v := alertsView{view: s.view(r), form: r.URL.Query()}
 	cursor := v.form.Get("cursor")
-	v.First = cursor == ""
-	v.Live = v.First
+	v.Newest = cursor == ""
+	v.Live = v.Newest
 	filter, err := api.Filter(v.form)
 	if err != nil {
 		v.Error = v.T("error.filter", err)

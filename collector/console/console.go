@@ -101,7 +101,7 @@ func (s *Server) Routes() []account.Route {
 		page("POST /users", account.Admins, s.addUser),
 		page("POST /users/sealed", account.Admins, s.seal),
 		page("POST /users/{name}", account.Admins, s.editUser),
-	}, s.fleetRoutes(page)...)
+	}, append(s.fleetRoutes(page), s.certRoutes(page)...)...)
 }
 
 // A view is what every page gets; pages embed it.
@@ -112,8 +112,10 @@ type view struct {
 	Error string           // what was wrong with what was sent, in the reader's language
 	Live  bool             // the page changes by itself
 	Glass []account.Opened // sealed accounts that were opened
-	now   time.Time
-	first bool
+	// Unread is how many letters wait for an answer that the reader may give, up to some.
+	Unread int
+	now    time.Time
+	first  bool
 }
 
 func (s *Server) view(r *http.Request) view {
@@ -122,8 +124,17 @@ func (s *Server) view(r *http.Request) view {
 	if ok {
 		var err error
 		v.first = s.Guard.First(&u) != ""
+		if u.Role == store.CERTAnalyst {
+			return v // the rest is the operator's own
+		}
 		if v.Glass, err = account.OpenGlass(r.Context(), s.Store, s.Scope); err != nil {
 			s.Logger.Error("sealed accounts", "err", err)
+		}
+		if v.May("judge") {
+			waiting, _, err := s.Store.ListLetters(r.Context(), s.Scope, store.LetterFilter{State: store.LetterWaiting}, "", listMost)
+			if v.Unread = len(waiting); err != nil {
+				s.Logger.Error("letters", "err", err)
+			}
 		}
 	}
 	return v
@@ -143,11 +154,14 @@ func (v view) Languages() []words { return catalogue }
 
 // rights are the words by which pages ask what their reader may do.
 var rights = map[string][]store.Role{
-	"read": account.Readers, "judge": account.Judges, "engineer": account.Engineers, "admin": account.Admins, "audit": account.Auditors, "watch": account.Watchers,
+	"read": account.Readers, "judge": account.Judges, "engineer": account.Engineers, "admin": account.Admins, "audit": account.Auditors, "watch": account.Watchers, "write": account.Writers,
 }
 
 // May says whether the reader has a right.
 func (v view) May(what string) bool { return slices.Contains(rights[what], v.User.Role) }
+
+// Home is where the reader's pages begin.
+func (v view) Home() string { return account.Home(v.User.Role) }
 
 // First says whether the reader has something to do before any other page opens.
 func (v view) First() bool { return v.first }
@@ -166,6 +180,9 @@ func (v view) Ago(t time.Time) string {
 		return v.T("time.days", int(d.Hours()/24))
 	}
 }
+
+// parts are the files that pages have parts of themselves in.
+var parts = []string{"frame.html", "row.html", "intocase.html", "letter.html"}
 
 // pages are the parsed pages by file name. Each is the frame with its own main part.
 var pages = parsePages()
@@ -186,14 +203,14 @@ func parsePages() map[string]*template.Template {
 			return into{v, in, open, kind, ref, name, incident}
 		},
 	}
-	common := template.Must(template.New("frame.html").Funcs(functions).ParseFS(pageFiles, "page/frame.html", "page/row.html", "page/intocase.html"))
+	common := template.Must(template.New("frame.html").Funcs(functions).ParseFS(pageFiles, "page/frame.html", "page/row.html", "page/intocase.html", "page/letter.html"))
 	out := map[string]*template.Template{"row.html": common}
 	entries, err := fs.ReadDir(pageFiles, "page")
 	if err != nil {
 		panic(err) // the folder is embedded
 	}
 	for _, e := range entries {
-		if name := e.Name(); name != "frame.html" && name != "row.html" && name != "intocase.html" {
+		if name := e.Name(); !slices.Contains(parts, name) {
 			out[name] = template.Must(template.Must(common.Clone()).ParseFS(pageFiles, "page/"+name))
 		}
 	}

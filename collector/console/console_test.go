@@ -51,7 +51,7 @@ func TestCatalogues(t *testing.T) {
 func TestKeysExist(t *testing.T) {
 	asked := map[string]bool{"language": true, "phase.": true}
 	literal := regexp.MustCompile(`\.T\s*\(?"([a-z0-9.+]+)"`)
-	state := regexp.MustCompile(`"((?:sensor|error|signin)\.[a-z]+)"`)
+	state := regexp.MustCompile(`"((?:sensor|error|signin|letters)\.[a-z]+)"`)
 	for _, pattern := range []string{"*.go", "page/*.html"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
@@ -67,7 +67,8 @@ func TestKeysExist(t *testing.T) {
 			}
 		}
 	}
-	for prefix, words := range map[string][]string{"severity.": severityNames, "status.": statusNames, "phase.": {"off", "learn", "enforce"}} {
+	for prefix, words := range map[string][]string{"severity.": severityNames, "status.": statusNames, "phase.": {"off", "learn", "enforce"},
+		"letters.kind.": {"note", "indicator", "evidence"}, "letters.state.": {"waiting", "read", "released", "declined"}} {
 		for _, word := range words {
 			asked[prefix+word] = true
 		}
@@ -80,6 +81,9 @@ func TestKeysExist(t *testing.T) {
 	}
 	delete(asked, "error.html") // the names of pages
 	delete(asked, "signin.html")
+	delete(asked, "letters.html")
+	delete(asked, "letters.kind.") // the beginnings of texts
+	delete(asked, "letters.state.")
 	for _, key := range slices.Sorted(maps.Keys(asked)) {
 		if _, ok := catalogue[0].texts[key]; !ok {
 			t.Errorf("%q is asked for and is no text", key)

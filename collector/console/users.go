@@ -27,8 +27,8 @@ type userRow struct {
 	Sealed bool // break-glass
 }
 
-// Pulls says whether it is a program that pulls released alerts.
-func (u userRow) Pulls() bool { return u.Role == store.CERT }
+// Pulls says whether it is an account that pulls released alerts.
+func (u userRow) Pulls() bool { return slices.Contains(account.CERTs, u.Role) }
 
 // Local says whether password and role are kept here: they are not of a sealed account, nor of one that an identity
 // provider vouches for.

@@ -92,21 +92,21 @@ func (f *Files) index(context.Context, string) ([]byte, error) {
 	return []byte("manifest.json\nhashes.csv\n"), nil
 }
 
-// each calls do for the latest version of everything that was released, as it leaves for a recipient. id is that of the alert.
-func (f *Files) each(ctx context.Context, to Recipient, do func(as store.Released, id string) error) error {
-	seen, err := see(ctx, f.From, f.Scope, to)
+// each calls do for what filter picks of the releases, as it leaves for a recipient. id is what the operator knows it by.
+func each(ctx context.Context, from Releases, s store.Scope, to Recipient, filter store.ReleaseFilter, do func(as store.Released, id string) error) error {
+	seen, err := see(ctx, from, s, to)
 	if err != nil {
 		return err
 	}
 	for cursor := ""; ; {
-		page, next, err := f.From.ListReleased(ctx, f.Scope, store.ReleaseFilter{}, cursor, 500)
+		page, next, err := from.ListReleased(ctx, s, filter, cursor, 500)
 		if err != nil {
 			return err
 		}
 		for _, r := range page {
 			as, ok, err := seen.of(ctx, r)
 			if ok {
-				err = do(as, r.Alert.ID)
+				err = do(as, r.ID())
 			}
 			if err != nil {
 				return err
@@ -145,7 +145,7 @@ func (f *Files) feed(ctx context.Context) (*mispFeed, error) {
 	}
 	manifest := Object{}
 	var hashes strings.Builder
-	err := f.each(ctx, recipient, func(r store.Released, id string) error {
+	err := EachSeen(ctx, f.From, f.Scope, recipient, func(r store.Released, id string) error {
 		if e, ok := MISP(f.Scope.Operator(), r); ok {
 			manifest[e.UUID], feed.alerts[e.UUID] = e.Manifest, id
 			for _, line := range e.Hashes {
@@ -205,7 +205,7 @@ func (f *Files) Write(ctx context.Context, put func(name string, text []byte) er
 	}
 	var objects []Object
 	had := map[string]bool{}
-	err = f.each(ctx, f.Recipient(ctx), func(r store.Released, _ string) error {
+	err = EachSeen(ctx, f.From, f.Scope, f.Recipient(ctx), func(r store.Released, _ string) error {
 		for _, o := range Bundle(f.Scope.Operator(), r) {
 			if !had[o.ID()] {
 				had[o.ID()], objects = true, append(objects, o)
@@ -261,7 +261,7 @@ func (f *Files) table(ctx context.Context) ([]byte, error) {
 		row[i] = c.name
 	}
 	out.Write(row)
-	err := f.each(ctx, f.Recipient(ctx), func(r store.Released, _ string) error {
+	err := EachSeen(ctx, f.From, f.Scope, f.Recipient(ctx), func(r store.Released, _ string) error {
 		if r.Masked || markingID(r.TLP) == "" {
 			return nil
 		}

@@ -17,6 +17,8 @@ const (
 	Auditor  Role = "auditor"  // reads who did what, and whether evidence is whole; no alerts
 	Platform Role = "platform" // keeps the installation well; sees health, and no alert
 	CERT     Role = "cert"     // reads what was released, by TAXII, and nothing else
+	// CERTAnalyst is a person at a CERT: reads what was released, and writes to the operator about it.
+	CERTAnalyst Role = "cert-analyst"
 )
 
 // A User is a person, or a program that reads for one.
