@@ -2,6 +2,9 @@ package postgres
 
 import (
 	"bytes"
+	"fmt"
+	"os"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -26,7 +29,7 @@ func BenchmarkIngest(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer raw.Close(b.Context())
-	storetest.Bench(b, db, func(in *store.Batch, read []rules.Alert) func() error {
+	storetest.Bench(b, db, backends(b, raw.PgConn().PID()), func(in *store.Batch, read []rules.Alert) func() error {
 		rows := rawRows(in, read)
 		return func() error {
 			if _, err := raw.PgConn().Exec(b.Context(), "BEGIN").ReadAll(); err != nil {
@@ -40,6 +43,23 @@ func BenchmarkIngest(b *testing.B) {
 			return err
 		}
 	})
+}
+
+// backends are the processes of the server that has the one of pid among them.
+func backends(b *testing.B, pid uint32) func() []string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, parent, _ := strings.Cut(string(text), "PPid:")
+	server := strings.Fields(parent)[0]
+	return func() []string {
+		children, err := os.ReadFile("/proc/" + server + "/task/" + server + "/children")
+		if err != nil {
+			b.Fatal(err)
+		}
+		return strings.Fields(string(children))
+	}
 }
 
 // rawRows writes the rows of a batch as COPY takes them.

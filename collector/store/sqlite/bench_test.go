@@ -23,7 +23,7 @@ func BenchmarkIngest(b *testing.B) {
 		return db
 	}
 	raw, sc := open(), storetest.For(b, "north")
-	storetest.Bench(b, open(), func(in *store.Batch, read []rules.Alert) func() error {
+	storetest.Bench(b, open(), nil, func(in *store.Batch, read []rules.Alert) func() error {
 		var statements [][]any
 		for i, a := range read {
 			if i%many == 0 {
