@@ -63,7 +63,7 @@ type prospectDay struct {
 }
 
 // rehearsed are the classes that a candidate has, unless a person has chosen others.
-var rehearsed = []baseline.Class{baseline.Reads, baseline.Commands, baseline.Mixed}
+var rehearsed = []baseline.Class{baseline.Listed, baseline.Reads, baseline.Commands, baseline.Mixed}
 
 // day returns the entry of a packet time.
 func (t *prospect) day(at int64) *prospectDay {
@@ -160,7 +160,7 @@ func (d *daemon) prepareRehearsal() error {
 	case r.base != nil && now-r.made < candidateAge && r.book == inForce:
 	case r.base == nil && r.tried != 0 && now-r.tried < candidateRetry:
 	default:
-		make = d.base.Candidate(r.tally.Classes)
+		make = d.base.Candidate(r.tally.Classes, time.Now())
 		r.tried = now
 	}
 	d.mu.Unlock()

@@ -42,7 +42,7 @@ func TestRehearsal(t *testing.T) {
 	}
 	begun := false
 	d.readers[0].source = &turnstile{Source: d.readers[0].source, at: map[int]func(){100: func() {
-		if text := asked(RehearsalOrder{}); !strings.HasPrefix(text, "nothing of [reads commands mixed] was seen often enough") {
+		if text := asked(RehearsalOrder{}); !strings.HasPrefix(text, "nothing of [engineered reads commands mixed] was seen often enough") {
 			t.Errorf("%s", text)
 		}
 		asked(RehearsalOrder{Begin: true, Who: "anna", Classes: []baseline.Class{baseline.Reads, baseline.Commands, baseline.Mixed, baseline.Rarely}})

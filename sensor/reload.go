@@ -17,6 +17,7 @@ import (
 	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/rules/engine"
 	"github.com/roje-ot/roje/rules/site"
+	"github.com/roje-ot/roje/sensor/baseline"
 	"github.com/roje-ot/roje/sensor/evidence"
 	"github.com/roje-ot/roje/sensor/ledger"
 	"github.com/roje-ot/roje/sensor/plant"
@@ -84,6 +85,7 @@ func (d *daemon) firstRules() error {
 		return err
 	}
 	useLists(book.Points, d.judge, d.acts, d.desk)
+	d.base.Use(listsOf(book.Points))
 	d.rules.book, d.rules.since = book, time.Now()
 	d.courier.Use(book.Settings.sending(d.cfg.Sending))
 	if err := d.openCentral(); err != nil {
@@ -114,6 +116,7 @@ func (d *daemon) reloadRules() (book *Rulebook, kept int, err error) {
 	} else {
 		useLists(book.Points, next, d.acts, d.desk)
 	}
+	d.base.Use(listsOf(book.Points))
 	book.Site.Carry(f.book.Site)
 	kept = next.Carry(d.judge)
 	d.judge = next
@@ -125,6 +128,14 @@ func (d *daemon) reloadRules() (book *Rulebook, kept int, err error) {
 	d.courier.Use(book.Settings.sending(d.cfg.Sending))
 	d.log.Info("rules reloaded", "rules", len(book.Rules), "unchanged", kept)
 	return book, kept, nil
+}
+
+// listsOf is what a baseline takes for engineered; nil where there are no lists.
+func listsOf(book *plant.Book) baseline.Lists {
+	if len(book.Points) == 0 {
+		return nil
+	}
+	return book
 }
 
 // useLists gives what the point lists say to those who name points. Who is nil has it already.

@@ -66,6 +66,7 @@ func Replay(ctx context.Context, r Replaying) (err error) {
 		fmt.Fprintln(r.Warn, warning)
 	}
 	defer func() { err = errors.Join(err, base.Close()) }()
+	base.Use(listsOf(lists))
 	if r.Phase == rules.Enforce && len(r.Shadow) > 0 {
 		base.Decide(baseline.Choice{Who: "shadow", Classes: r.Shadow}) // in memory: the file is only read
 	}

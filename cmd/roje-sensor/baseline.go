@@ -14,6 +14,7 @@ import (
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/sensor"
 	"github.com/roje-ot/roje/sensor/baseline"
+	"github.com/roje-ot/roje/sensor/plant"
 	"github.com/roje-ot/roje/sensor/socket"
 )
 
@@ -25,13 +26,14 @@ func (a ask) say(cmd *cobra.Command, o *baseline.Order) error { return a(cmd, o,
 
 // baselineCommand asks the sensor that runs in the state folder, and works on the folder itself where none does.
 func baselineCommand() *cobra.Command {
-	var state string
+	var state, config string
 	cmd := &cobra.Command{Use: "baseline", Short: "Show, judge, approve, export and import what was learned", Args: needs(cobra.NoArgs),
 		Long: "Works on what a sensor has learned, while it runs and while it does not: a running one is asked over the socket in its\nstate folder, which takes root and the user that the sensor runs as.",
 		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("name a command: show, diff, propose, shadow, approve, versions, rollback, relearn, drift, stale, retire, export, import")}
+			return usageError{errors.New("name a command: show, diff, propose, shadow, approve, reject, versions, rollback, relearn, drift, stale, retire, export, import")}
 		}}
 	cmd.PersistentFlags().StringVar(&state, "state", "/var/lib/roje-sensor", "`DIR` of the baseline")
+	cmd.PersistentFlags().StringVar(&config, "config", "", "take points in the lists of the configuration `FILE` for engineered; a sensor that runs knows its own")
 	var put ask = func(cmd *cobra.Command, o *baseline.Order, out io.Writer) error {
 		if err := socket.Ask(cmd.Context(), state, sensor.BaselineOrders, o, out); !errors.Is(err, socket.ErrNone) {
 			return err
@@ -43,7 +45,11 @@ func baselineCommand() *cobra.Command {
 		if warning != nil {
 			fmt.Fprintln(os.Stderr, warning)
 		}
-		answer, err := b.Do(o, time.Now())
+		err = useLists(b, config)
+		var answer baseline.Answer
+		if err == nil {
+			answer, err = b.Do(o, time.Now())
+		}
 		if err == nil {
 			err = answer(out)
 		}
@@ -55,9 +61,25 @@ func baselineCommand() *cobra.Command {
 		plain("versions", "List what was decided, by whom and why, and check the chain", put),
 		plain("drift", "List the measured points whose learned range was widened while it was enforced", put),
 		plain("stale", "List what was approved and was not seen for its age limit", put), retire(put),
-		propose(put), shadow(&state), approve(put), rollback(put), relearn(put), exportBaseline(put), importBaseline(put),
+		propose(put), shadow(&state), approve(put), reject(put), rollback(put), relearn(put), exportBaseline(put), importBaseline(put),
 	)
 	return cmd
+}
+
+// useLists gives a baseline the point lists of a configuration, if one is named.
+func useLists(b *baseline.Baseline, config string) error {
+	if config == "" {
+		return nil
+	}
+	cfg, err := sensor.LoadConfig(config)
+	if err != nil {
+		return err
+	}
+	lists, err := plant.Load(cfg.Points)
+	if err == nil {
+		b.Use(lists)
+	}
+	return err
 }
 
 // plain is a command whose order is its name.

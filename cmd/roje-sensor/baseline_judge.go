@@ -32,7 +32,7 @@ func (c *chosen) flags(cmd *cobra.Command) {
 }
 
 func (c *chosen) classes() []baseline.Class {
-	classes := []baseline.Class{baseline.Reads}
+	classes := []baseline.Class{baseline.Listed, baseline.Reads}
 	for class, on := range map[baseline.Class]bool{baseline.Commands: c.commands, baseline.Mixed: c.mixed, baseline.Rarely: c.rare} {
 		if on {
 			classes = append(classes, class)
@@ -45,7 +45,7 @@ func approve(put ask) *cobra.Command {
 	var by decider
 	var which chosen
 	var item, host string
-	cmd := &cobra.Command{Use: "approve", Short: "Approve what was seen often and changes nothing, and what flags add to it", Args: needs(cobra.NoArgs),
+	cmd := &cobra.Command{Use: "approve", Short: "Approve what is in the point lists, what was seen often and changes nothing, and what flags add to it", Args: needs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			addr, err := address(host)
 			if err != nil {
@@ -57,6 +57,26 @@ func approve(put ask) *cobra.Command {
 	which.flags(cmd)
 	cmd.Flags().StringVar(&item, "item", "", "approve this one item, by its `KEY`")
 	cmd.Flags().StringVar(&host, "host", "", "only items of this `ADDRESS`")
+	return cmd
+}
+
+func reject(put ask) *cobra.Command {
+	var by decider
+	var item, host string
+	cmd := &cobra.Command{Use: "reject {--item KEY | --host ADDRESS}", Short: "Have what waits not proposed again for 90 days, unless it changes", Args: needs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			addr, err := address(host)
+			if err != nil {
+				return err
+			}
+			if (item == "") == (host == "") {
+				return usageError{errors.New("say what is rejected: --item KEY or --host ADDRESS")}
+			}
+			return by.decide(cmd, put, &baseline.Order{Do: "reject", Host: addr, Item: item})
+		}}
+	by.flags(cmd)
+	cmd.Flags().StringVar(&item, "item", "", "this one item, by its `KEY`")
+	cmd.Flags().StringVar(&host, "host", "", "all that waits of this `ADDRESS`")
 	return cmd
 }
 

@@ -85,6 +85,8 @@ func TestBaselineWhileRunning(t *testing.T) {
 	do("rare: ", 0, "propose")
 	do("approved ", 0, "approve", "--commands", "--mixed", "--rare", "--who", "anna", "--why", "T-1")
 	do("anna", 0, "versions")
+	do("say what is rejected", 2, "reject")
+	do("no item \"nothing\" waits", 1, "reject", "--item", "nothing")
 	do("there is no version 7", 1, "rollback", "--to", "7")
 	do("is not an IP address", 2, "relearn", "plc")
 	file := filepath.Join(t.TempDir(), "export")

@@ -43,7 +43,7 @@ func (b *Baseline) decide(c Choice) Decision {
 	d := Decision{Approved: map[string]int{}}
 	chosen := map[string]bool{}
 	parts := map[string]string{} // ranges of points, by key
-	b.waiting(func(it *Item, class Class) {
+	b.waiting(c.At, func(it *Item, class Class) {
 		switch {
 		case c.Host.IsValid() && !it.names(c.Host):
 		case class == ByItem:
@@ -83,7 +83,7 @@ func (b *Baseline) grant(chosen map[string]bool, parts map[string]string, c Choi
 	by := &course.Grant{Who: c.Who, When: when}
 	b.courses.Each(func(v *course.Values) {
 		if v.Waits() {
-			if it, _ := waitingValues(v); chosen[it.Key()] {
+			if chosen[pendingValues(v).Key()] {
 				b.courses.Approve(v.Point, by)
 			}
 		}

@@ -38,6 +38,7 @@ type Baseline struct {
 	texts    map[int][]byte // items of versions that are not in the file yet
 
 	unwritten unwritten
+	lists     Lists // nil: there are none
 	pause     func(client, server netip.Addr, at int64) bool
 
 	cache   [256]context

@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"maps"
+	"time"
 
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/sensor/course"
@@ -23,9 +24,9 @@ func (b *Baseline) Learning() bool {
 }
 
 // Candidate takes, on the goroutine that owns b, what is known. The function it returns may run on another goroutine: it
-// makes a Baseline in memory that enforces what was approved and what waits in these classes, as if that had been
-// approved, or returns nil where nothing would be enforced. What b learns afterwards does not come into it.
-func (b *Baseline) Candidate(classes []Class) func() (*Baseline, error) {
+// makes a Baseline in memory that enforces what was approved and what waits in these classes at now, as if that had
+// been approved, or returns nil where nothing would be enforced. What b learns afterwards does not come into it.
+func (b *Baseline) Candidate(classes []Class, now time.Time) func() (*Baseline, error) {
 	var items []*Item
 	b.each(func(it *Item, _ *mark) { items = append(items, it) })
 	for _, h := range b.hosts {
@@ -35,12 +36,13 @@ func (b *Baseline) Candidate(classes []Class) func() (*Baseline, error) {
 			items = append(items, it)
 		}
 	}
+	lists := b.lists
 	rows := rows{}
 	b.courses.Rows(rows.put)
 	return func() (*Baseline, error) {
 		c := empty(Options{Phase: rules.Enforce})
 		for _, it := range items {
-			it.Again = false
+			it.Again, c.lists = false, lists
 			if err := c.load(it); err != nil {
 				return nil, err
 			}
@@ -52,7 +54,7 @@ func (b *Baseline) Candidate(classes []Class) func() (*Baseline, error) {
 				}
 			}
 		}
-		c.decide(Choice{Who: "candidate", Classes: classes})
+		c.decide(Choice{Who: "candidate", At: now, Classes: classes})
 		c.slim()
 		if !c.knows {
 			return nil, nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"time"
 )
 
 func sortedKeys(m map[string]*Item) []string { return slices.Sorted(maps.Keys(m)) }
@@ -98,6 +99,12 @@ func (it *Item) Text() string {
 	s += fmt.Sprintf(" (seen %d times from %s to %s", it.Count, it.First.Format("2006-01-02 15:04"), it.Last.Format("2006-01-02 15:04"))
 	if it.Why != "" {
 		s += "; " + it.Why
+	}
+	if it.Engineered != "" {
+		s += "; in the lists: " + it.Engineered
+	}
+	if r := it.Rejected; r != nil {
+		s += fmt.Sprintf("; rejected by %s on %s", r.Who, r.When.Format(time.DateOnly))
 	}
 	if it.Who != "" {
 		s += "; approved by " + it.Who

@@ -27,6 +27,7 @@ type mark struct {
 	count uint64
 	first int64
 	last  int64
+	no    *course.Refusal // a person's; nil: none
 	who   string
 	when  int64
 	dirty bool
@@ -82,7 +83,7 @@ func (m *mark) see(at int64, why string) {
 func (m *mark) approved() bool { return m.state == Approved }
 
 func (m *mark) approve(who string, when int64) {
-	m.state, m.who, m.when, m.dirty = Approved, who, when, true
+	m.state, m.who, m.when, m.no, m.dirty = Approved, who, when, nil, true
 }
 
 // An Item is one learned thing as people see it, and as it is stored and exported: one JSON object. Members that do not
@@ -116,7 +117,9 @@ type Item struct {
 	Delays   string      `json:"delays,omitempty"`   // of a link: how many answers took how long, by quarter of an octave of microseconds
 	State    State       `json:"state"`
 
-	Course *course.Learned `json:"course,omitempty"` // of values: how they go
+	Course     *course.Learned `json:"course,omitempty"`     // of values: how they go
+	Rejected   *course.Refusal `json:"rejected,omitempty"`   // a person's no to it, while it waits
+	Engineered string          `json:"engineered,omitempty"` // what the point lists call it; of points: which of them are in the lists
 
 	Why   string     `json:"why,omitempty"` // why it is held
 	Count uint64     `json:"count"`
@@ -173,7 +176,7 @@ func (it *Item) Key() string {
 // put fills in what mark knows.
 func (it *Item) put(m *mark) {
 	it.State, it.Why, it.Count, it.Who = m.state, m.why, m.count, m.who
-	it.Hours, it.Days = m.hours, m.days
+	it.Hours, it.Days, it.Rejected = m.hours, m.days, m.no
 	it.First, it.Last = time.Unix(0, m.first).UTC(), time.Unix(0, m.last).UTC()
 	if m.when != 0 {
 		when := time.Unix(0, m.when).UTC()
@@ -187,7 +190,7 @@ func (it *Item) put(m *mark) {
 
 // take is the reverse of put.
 func (it *Item) take(m *mark) {
-	*m = mark{state: it.State, why: it.Why, count: it.Count, first: it.First.UnixNano(), last: it.Last.UnixNano(), who: it.Who, dirty: m.dirty,
+	*m = mark{state: it.State, why: it.Why, count: it.Count, first: it.First.UnixNano(), last: it.Last.UnixNano(), who: it.Who, no: it.Rejected, dirty: m.dirty,
 		support: support{it.Hours, it.Days, int32(it.Last.UnixNano() / anHour)}}
 	if it.When != nil {
 		m.when = it.When.UnixNano()

@@ -16,6 +16,9 @@ func (b *Baseline) Items() []*Item {
 	var items []*Item
 	b.each(func(it *Item, _ *mark) { items = append(items, it) })
 	b.courses.Each(func(v *course.Values) { items = append(items, valueItems(v)...) })
+	for _, it := range items {
+		it.Engineered = b.engineered(it)
+	}
 	return sorted(items)
 }
 

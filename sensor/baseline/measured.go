@@ -20,20 +20,27 @@ func valueItems(v *course.Values) (items []*Item) {
 		items = append(items, it)
 	}
 	if v.Waits() {
-		it, _ := waitingValues(v)
+		it := pendingValues(v)
 		items = append(items, it)
 	}
 	return items
 }
 
-// waitingValues is what was learned of a point's values, and who may approve it.
-func waitingValues(v *course.Values) (*Item, Class) {
+func pendingValues(v *course.Values) *Item {
 	it := valueItem(v, v.Learned)
-	it.State, it.Lows, it.Highs = Pending, v.Lows.String(), v.Highs.String()
+	it.State, it.Lows, it.Highs, it.Rejected = Pending, v.Lows.String(), v.Highs.String(), v.Refused
+	return it
+}
+
+// waitingValues is what was learned of a point's values, and who may approve it.
+func (b *Baseline) waitingValues(v *course.Values) (*Item, Class) {
+	it := pendingValues(v)
 	switch {
 	case course.Doubtful(&v.Lows, &v.Highs):
 		it.Why = doubtful
 		return it, Rarely
+	case b.engineered(it) != "":
+		return it, Listed
 	case !v.Steady():
 		return it, Rarely
 	}
@@ -74,6 +81,6 @@ func (b *Baseline) loadValues(it *Item) error {
 			by.When = it.When.UnixNano()
 		}
 	}
-	b.courses.Put(&course.Values{Point: at, Learned: l, Lows: lows, Highs: highs}, by)
+	b.courses.Put(&course.Values{Point: at, Learned: l, Lows: lows, Highs: highs, Refused: it.Rejected}, by)
 	return nil
 }

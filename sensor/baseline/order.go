@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/roje-ot/roje/rules/strict"
+	"github.com/roje-ot/roje/sensor/course"
 )
 
 // An Order is one thing that a person asks of a baseline, whether a sensor has it open or not. It travels as JSON.
@@ -19,8 +20,8 @@ type Order struct {
 	Who     string     `json:"who,omitempty"`
 	Why     string     `json:"why,omitempty"`
 	Classes []Class    `json:"classes,omitempty"` // of approve
-	Host    netip.Addr `json:"host,omitzero"`     // of approve, rollback and relearn
-	Item    string     `json:"item,omitempty"`    // of approve and retire: this one, by its key
+	Host    netip.Addr `json:"host,omitzero"`     // of approve, reject, rollback and relearn
+	Item    string     `json:"item,omitempty"`    // of approve, reject and retire: this one, by its key
 	Version int        `json:"version,omitempty"` // of rollback
 	Text    []byte     `json:"text,omitempty"`    // of import
 	JSON    bool       `json:"json,omitempty"`    // of propose: one object per group
@@ -37,11 +38,12 @@ var orders = map[string]struct {
 }{
 	"show": {false, func(b *Baseline, _ *Order, _ time.Time) (Answer, error) { return lines(b.Items()), nil }},
 	"diff": {false, func(b *Baseline, _ *Order, _ time.Time) (Answer, error) { return lines(b.Waiting()), nil }},
-	"propose": {false, func(b *Baseline, o *Order, _ time.Time) (Answer, error) {
-		return proposal(b.Propose(), o.JSON, o.All), nil
+	"propose": {false, func(b *Baseline, o *Order, at time.Time) (Answer, error) {
+		return proposal(b.Propose(at), o.JSON, o.All, b.CountRejected(at)), nil
 	}},
 	"versions": {false, func(b *Baseline, _ *Order, _ time.Time) (Answer, error) { return chain(b.Versions()), nil }},
 	"approve":  {true, approve},
+	"reject":   {true, reject},
 	"rollback": {true, func(b *Baseline, o *Order, at time.Time) (Answer, error) {
 		return silent, b.RollBack(o.Version, o.Host, o.Who, o.Why, at)
 	}},
@@ -114,7 +116,7 @@ func retire(b *Baseline, o *Order, at time.Time) (Answer, error) {
 }
 
 // proposal says what waits, in groups.
-func proposal(groups []*Group, asJSON, all bool) Answer {
+func proposal(groups []*Group, asJSON, all bool, rejected int) Answer {
 	return func(out io.Writer) error {
 		last := Class("")
 		for _, g := range groups {
@@ -139,6 +141,9 @@ func proposal(groups []*Group, asJSON, all bool) Answer {
 				}
 				fmt.Fprintf(out, "      %s\n", it.Text())
 			}
+		}
+		if rejected > 0 && !asJSON {
+			fmt.Fprintf(out, "%d more were rejected, and are not proposed until they change or %d days are over; `roje-sensor baseline diff` lists them\n", rejected, int(course.RefusedFor.Hours()/24))
 		}
 		return nil
 	}

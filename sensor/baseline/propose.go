@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/sensor/course"
@@ -16,20 +17,21 @@ type Class string
 
 // The classes, in the order in which they are shown.
 const (
-	Reads    Class = "reads"    // seen often, and changes nothing: approved together
-	Commands Class = "commands" // seen often, and changes the process, a clock, a file or a configuration
-	Mixed    Class = "mixed"    // of a host that both commands and is commanded, as an intruder on a station would be
-	Rarely   Class = "rare"     // seen in few hours or on one day only: please judge
-	ByItem   Class = "held"     // only item by item
+	Listed   Class = "engineered" // in the point lists of the site: approved together
+	Reads    Class = "reads"      // seen often, and changes nothing: approved together
+	Commands Class = "commands"   // seen often, and changes the process, a clock, a file or a configuration
+	Mixed    Class = "mixed"      // of a host that both commands and is commanded, as an intruder on a station would be
+	Rarely   Class = "rare"       // seen in few hours or on one day only: please judge
+	ByItem   Class = "held"       // only item by item
 )
 
 // Classes returns all classes, in the order in which they are shown.
-func Classes() []Class { return []Class{Reads, Commands, Mixed, Rarely, ByItem} }
+func Classes() []Class { return []Class{Listed, Reads, Commands, Mixed, Rarely, ByItem} }
 
 // About says what a class is, for people.
 func (c Class) About() string {
 	return map[Class]string{
-		Reads: "seen often, changes nothing", Commands: "seen often, changes something", Mixed: "of a host that is both client and server",
+		Listed: "in the point lists of the site", Reads: "seen often, changes nothing", Commands: "seen often, changes something", Mixed: "of a host that is both client and server",
 		Rarely: fmt.Sprintf("seen in less than %d hours or on less than %d days; please judge", steadyHours, steadyDays), ByItem: "only item by item",
 	}[c]
 }
@@ -41,10 +43,10 @@ type Group struct {
 	Items []*Item `json:"items"`
 }
 
-// Propose groups all that waits, sorted by class, then by what it is.
-func (b *Baseline) Propose() []*Group {
+// Propose groups all that waits and was not rejected, sorted by class, then by what it is.
+func (b *Baseline) Propose(now time.Time) []*Group {
 	groups := map[string]*Group{}
-	b.waiting(func(it *Item, c Class) {
+	b.waiting(now, func(it *Item, c Class) {
 		key := string(c) + " " + it.about()
 		if groups[key] == nil {
 			groups[key] = &Group{Class: c, What: it.about()}
@@ -76,13 +78,19 @@ func (it *Item) about() string {
 // doubtful is why a range is rare.
 const doubtful = "its range rests on values that few hours have seen, far beyond the others"
 
-// waiting calls f with every item that is not approved, in no order. Points are two items where some of them are rare.
-func (b *Baseline) waiting(f func(*Item, Class)) {
-	each := func(it *Item, m *mark) {
-		if m.state == Approved {
-			return
+// waiting calls f with every item that is not approved, in no order, save for those that a person has rejected and that
+// have not changed since. Points are several items where some of them are rare, or in a list.
+func (b *Baseline) waiting(now time.Time, f func(*Item, Class)) {
+	put := func(it *Item, c Class) {
+		if !it.refused(now) {
+			it.Engineered = b.engineered(it)
+			f(it, c)
 		}
-		f(it, b.class(it, m))
+	}
+	each := func(it *Item, m *mark) {
+		if m.state != Approved {
+			put(it, b.class(it, m))
+		}
 	}
 	for _, h := range b.hosts {
 		if h.state != "" && !h.approved() {
@@ -97,35 +105,46 @@ func (b *Baseline) waiting(f func(*Item, Class)) {
 		case t.approved():
 		case course.Doubtful(&t.lows, &t.highs):
 			it.Why = doubtful
-			f(it, Rarely)
+			put(it, Rarely)
 		default:
 			each(it, &t.mark)
 		}
 	}
 	for key, s := range b.spans {
-		if len(s.pending) == 0 {
-			continue
-		}
-		often, rare := s.steady()
-		for class, r := range map[Class]ranges{Reads: often, Rarely: rare} {
-			if len(r) == 0 {
-				continue
-			}
-			part := spans{pending: r, fresh: s.fresh, server: s.server}
-			part.each(key, func(it *Item, _ *mark) { f(it, class) })
+		if len(s.pending) > 0 {
+			b.waitingSpans(key, s, now, put)
 		}
 	}
 	b.courses.Each(func(v *course.Values) {
 		if v.Waits() {
-			f(waitingValues(v))
+			put(b.waitingValues(v))
 		}
 	})
+}
+
+// waitingSpans calls f with the points that wait, an item for each class.
+func (b *Baseline) waitingSpans(key spanKey, s *spans, now time.Time, f func(*Item, Class)) {
+	often, rare := s.steady()
+	listed := b.listed(s.server.addr, key, s.pending)
+	var refused ranges
+	if s.fresh.no.Fresh(now) {
+		refused, _ = parseRanges(s.fresh.no.What) // what String wrote
+	}
+	for class, r := range map[Class]ranges{Listed: listed, Reads: often.without(listed), Rarely: rare.without(listed)} {
+		if r = r.without(refused); len(r) == 0 {
+			continue
+		}
+		part := spans{pending: r, fresh: s.fresh, server: s.server}
+		part.each(key, func(it *Item, _ *mark) { f(it, class) })
+	}
 }
 
 func (b *Baseline) class(it *Item, m *mark) Class {
 	switch {
 	case m.state == Held:
 		return ByItem
+	case b.engineered(it) != "":
+		return Listed
 	case !m.steady():
 		return Rarely
 	case it.Client != nil && b.serves(*it.Client):

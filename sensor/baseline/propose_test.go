@@ -47,7 +47,7 @@ func TestSupport(t *testing.T) {
 
 // classes lists what is proposed as "class what ranges".
 func classes(b *Baseline) (all []string) {
-	for _, g := range b.Propose() {
+	for _, g := range b.Propose(time.Unix(0, 100*hour)) {
 		for _, it := range g.Items {
 			all = append(all, strings.TrimSpace(fmt.Sprintf("%s: %s %s", g.Class, g.What, it.Ranges)))
 		}

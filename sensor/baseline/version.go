@@ -74,7 +74,7 @@ func (b *Baseline) version(who, why string, at time.Time) {
 	var text bytes.Buffer
 	items := b.approved()
 	for _, it := range items {
-		it.Seen, it.Pause = nil, 0 // that is no decision
+		it.Seen, it.Pause, it.Engineered = nil, 0, "" // that is no decision
 	}
 	if err := WriteItems(&text, items); err != nil {
 		panic(err) // a buffer takes everything, and an Item is plain

@@ -31,13 +31,14 @@ type approval struct {
 // RefusedFor is for how long what a person has refused is not proposed again, unless it changes.
 const RefusedFor = 90 * 24 * time.Hour
 
-// A Refusal is a person's no to what was learned of a point's values.
+// A Refusal is a person's no to something that was learned, and what that was then.
 type Refusal struct {
 	Who  string    `json:"who"`
 	Why  string    `json:"why,omitempty"`
 	When time.Time `json:"when"`
-	Low  float64   `json:"low"` // as it was then
-	High float64   `json:"high"`
+	Low  float64   `json:"low,omitempty"` // its range
+	High float64   `json:"high,omitempty"`
+	What string    `json:"what,omitempty"` // what else can change
 }
 
 // Values is what is known of the values of a point.
@@ -61,10 +62,16 @@ func (v *Values) Waits() bool {
 // Steady tells whether the values were seen in three hours and on two days.
 func (v *Values) Steady() bool { return v.Lows.N >= Hours && v.Learned.First/day < v.Learned.End/day }
 
-// Stands tells whether a refusal still holds: values that go beyond what was refused are another matter.
-func (r *Refusal) Stands(l *Learned, now time.Time) bool {
+// Fresh tells whether a refusal is not over. A nil Refusal is.
+func (r *Refusal) Fresh(now time.Time) bool { return r != nil && now.Sub(r.When) < RefusedFor }
+
+// Stands tells whether a refusal still holds for a range: values that go beyond what was refused are another matter.
+func (r *Refusal) Stands(low, high float64, now time.Time) bool {
+	if !r.Fresh(now) {
+		return false
+	}
 	by := margin * (r.High - r.Low)
-	return r != nil && now.Sub(r.When) < RefusedFor && l.Low >= r.Low-by && l.High <= r.High+by
+	return low >= r.Low-by && high <= r.High+by
 }
 
 // covers tells whether other, learned later, says nothing that l does not: what is as far apart is not odd either.

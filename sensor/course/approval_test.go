@@ -66,7 +66,7 @@ func TestApproval(t *testing.T) {
 	}{{"at once", 0, 0, true}, {"after 89 days", 89 * 24 * time.Hour, 0, true}, {"after 90 days", 90 * 24 * time.Hour, 0, false}, {"values a little beyond", 0, 0.04, true}, {"values beyond", 0, 0.06, false}} {
 		l := p.of(t).Learned
 		l.High += c.beyond * (l.High - l.Low)
-		if got := r.Stands(&l, r.When.Add(c.later)); got != c.stands {
+		if got := r.Stands(l.Low, l.High, r.When.Add(c.later)); got != c.stands {
 			t.Errorf("%s: the refusal stands: %v", c.name, got)
 		}
 	}

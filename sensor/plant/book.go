@@ -189,3 +189,27 @@ func (b *Book) Mappings(proto *protocols.Protocol, server netip.AddrPort, number
 	})
 	return all
 }
+
+// Within calls each with the listed points of a kind that a station has among the addresses from to to, and what they are
+// called: whatever its protocol, and whatever kind of binary input.
+func (b *Book) Within(server netip.Addr, number uint32, kind protocols.Kind, from, to uint32, each func(from, to uint32, name string)) {
+	for _, proto := range catalog.All {
+		b.matching(proto, server, number, func(s *station) bool {
+			if from == to { // as most ask
+				for _, double := range []bool{false, true} {
+					if p := s.at[spot{kind, double, from}]; p != nil {
+						each(from, to, p.label.Text)
+						return true
+					}
+				}
+				return false
+			}
+			for _, p := range s.points {
+				if last := p.Addr + p.N - 1; p.Kind == kind && p.Addr <= to && last >= from {
+					each(max(from, p.Addr), min(to, last), p.label.Text)
+				}
+			}
+			return false
+		})
+	}
+}
