@@ -64,6 +64,7 @@ type Ledger struct {
 	due     map[uint64][]*action
 	losses  map[uint64]int64 // packet time of the last loss of a master's bytes, by connection
 	maps    mappings
+	writes  writes
 	masters masters
 	takes   map[pointKey]way            // how stations of 104 take a command
 	holed   map[netip.AddrPort]struct{} // stations of which bytes, of either side, were lost at any time
@@ -120,7 +121,7 @@ func (l *Ledger) Take(e *rules.Event) {
 		if l.points != nil && e.Msg.HasStation && e.Msg.From == protocols.Server {
 			l.locate(e)
 		}
-		if l.count == 0 && !commands(e.Msg.Op) && (l.maps.shows == 0 || e.Msg.Op != protocols.Report) {
+		if l.count == 0 && !commands(e.Msg.Op) && (l.maps.shows == 0 || !tells(e.Msg)) {
 			return
 		}
 		if l.proto != e.Msg.Proto {
@@ -152,10 +153,18 @@ var followers = map[string]func(*Ledger, *rules.Event){
 // commands says whether a message that does op can begin an action.
 func commands(op protocols.Op) bool { return op == protocols.Operate || op == protocols.Write }
 
+// tells says whether a station says in m how things stand.
+func tells(m *protocols.Message) bool {
+	return m.Op == protocols.Report || m.Op == protocols.Read && m.From == protocols.Server
+}
+
 // Closed says that a connection is over. ended: both ends or one have ended it; unseen: bytes were acknowledged that
 // the capture does not hold. What waits for an answer on it has timed out if nothing can have been missed.
 func (l *Ledger) Closed(conn uint64, ended, unseen bool) {
 	delete(l.losses, conn)
+	if unseen {
+		l.lossAt = l.now
+	}
 	if l.count == 0 {
 		return
 	}

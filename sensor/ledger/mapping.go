@@ -47,6 +47,7 @@ type shown struct {
 	hasLast   bool
 	value     float64 // that it has reported last, if known
 	known     bool
+	read      int64 // packet time at which it was, where it is only told when asked for
 	commanded int64 // packet time of the last execution; 0 before there was one
 	imported  bool  // a point list says that it follows
 	reported  bool  // it is known to be reported when it changes, and not only where it is asked for
@@ -169,10 +170,11 @@ func (ms *mappings) followed(a *action, i indication) {
 	s.last, s.hasLast = *a.record.Value, true
 }
 
-// expects says whether a, which is over, should have had an effect. Only of switches: an analog value may stay as it is.
+// expects says whether a, which is over, should have had an effect. Only of switches: an analog value may stay as it is;
+// and not over Modbus, where nobody may ask for it in time.
 func (ms *mappings) expects(a *action) bool {
 	p := a.record.Point
-	if p == nil || p.N != 1 || p.Kind != protocols.BinaryOut.String() || a.record.Value == nil {
+	if p == nil || a.key.proto.Name == "modbus" || p.N != 1 || p.Kind != protocols.BinaryOut.String() || a.record.Value == nil {
 		return false
 	}
 	m := ms.by[a.place(p.Kind, p.Addr)]
@@ -227,6 +229,11 @@ func (l *Ledger) moved(e *rules.Event, p *protocols.Point, a *action) {
 	if e.Flow.Unseen || l.lossAt != 0 && e.At-l.lossAt < misgiving {
 		return
 	}
+	l.alone(e, p, s)
+}
+
+// alone counts that s has changed to p without a command, and tells it where s follows commands as a rule.
+func (l *Ledger) alone(e *rules.Event, p *protocols.Point, s *shown) {
 	if s.alone++; s.followed >= steady && s.alone <= 1+s.followed/seldom {
 		l.unasked(e, p)
 	}

@@ -22,14 +22,18 @@ func (l *Ledger) modbus(e *rules.Event) {
 	}
 	switch {
 	case m.Op == protocols.Write && m.From == protocols.Client:
+		l.writes.note(e)
 		l.modbusWrite(e)
-	case m.Op == protocols.Write:
+	case m.Op == protocols.Write && m.Code == readWrite: // the write comes before the read (6.17)
 		l.modbusAnswer(e)
-		if m.Code == readWrite { // the write comes before the read (6.17)
-			l.readBack(e)
-		}
+		l.readBack(e)
+		l.polled(e)
+	case m.Op == protocols.Write:
+		l.writes.note(e)
+		l.modbusAnswer(e)
 	case m.From == protocols.Server && m.Op == protocols.Read:
 		l.readBack(e)
+		l.polled(e)
 	}
 }
 
@@ -121,6 +125,7 @@ func (l *Ledger) readBack(e *rules.Event) {
 		}
 		a.frame(e)
 		a.record.Effect = at(e.At)
+		l.ownEffect(a)
 		l.close(a, a.settled(Confirmed))
 	}
 }
