@@ -85,28 +85,71 @@ type Store interface {
 	Streams(ctx context.Context, s store.Scope, sensor string) ([]store.Stream, error)
 }
 
-// Members are all sensors of an operator, those with trouble first, then by name.
+// Members are all sensors of an operator, those with trouble first, then by name. The store is asked a few questions, however
+// many sensors there are.
 func Members(ctx context.Context, st Store, s store.Scope, now time.Time) ([]Member, error) {
 	sensors, err := st.Sensors(ctx, s)
 	if err != nil {
 		return nil, err
 	}
+	k, err := know(ctx, st, s)
+	if err != nil {
+		return nil, err
+	}
+	members := make([]Member, len(sensors))
+	for i, sensor := range sensors {
+		members[i] = k.member(sensor, now)
+	}
+	slices.SortStableFunc(members, func(a, b Member) int { return cmp.Compare(order(a.Trouble()), order(b.Trouble())) })
+	return members, nil
+}
+
+// known is what the store knows of sensors beside themselves.
+type known struct {
+	streams  map[string][]store.Stream   // by sensor
+	outcomes map[[2]string]store.Outcome // by sensor and kind
+	assigned map[[2]string]*store.Pack   // by target and kind
+}
+
+func know(ctx context.Context, st Store, s store.Scope) (*known, error) {
+	k := &known{map[string][]store.Stream{}, map[[2]string]store.Outcome{}, map[[2]string]*store.Pack{}}
+	streams, err := st.Streams(ctx, s, "")
+	if err != nil {
+		return nil, err
+	}
+	for _, stream := range streams {
+		k.streams[stream.Sensor] = append(k.streams[stream.Sensor], stream)
+	}
 	outcomes, err := st.Outcomes(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	said := map[[2]string]store.Outcome{}
 	for _, o := range outcomes {
-		said[[2]string{o.Sensor, o.Kind}] = o
+		k.outcomes[[2]string{o.Sensor, o.Kind}] = o
 	}
-	members := make([]Member, len(sensors))
-	for i, sensor := range sensors {
-		if members[i], err = member(ctx, st, s, sensor, said, now); err != nil {
-			return nil, err
+	packs, err := st.ListPacks(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	sums := map[string]*store.Pack{}
+	for i := range packs {
+		sums[packs[i].SHA256] = &packs[i]
+	}
+	assigned, err := st.Assignments(ctx, s)
+	for _, a := range assigned {
+		k.assigned[[2]string{a.Target, a.Kind}] = sums[a.Pack]
+	}
+	return k, err
+}
+
+// offered is the pack of a kind that is for a sensor, or nil.
+func (k *known) offered(sensor store.Sensor, kind string) *store.Pack {
+	for _, target := range store.Targets(sensor) {
+		if p := k.assigned[[2]string{target, kind}]; p != nil {
+			return p
 		}
 	}
-	slices.SortStableFunc(members, func(a, b Member) int { return cmp.Compare(order(a.Trouble()), order(b.Trouble())) })
-	return members, nil
+	return nil
 }
 
 func order(first bool) int {
@@ -116,7 +159,7 @@ func order(first bool) int {
 	return 1
 }
 
-func member(ctx context.Context, st Store, s store.Scope, sensor store.Sensor, said map[[2]string]store.Outcome, now time.Time) (Member, error) {
+func (k *known) member(sensor store.Sensor, now time.Time) Member {
 	m := Member{Sensor: sensor.ID, Name: cmp.Or(sensor.Name, sensor.ID), State: State(sensor, now), Seen: sensor.Seen, Expires: sensor.Expires, Lost: sensor.Lost}
 	m.Late = sensor.Denied == nil && now.After(sensor.Expires.Add(-RenewedBefore))
 	var running batch.RuleHealth
@@ -133,11 +176,7 @@ func member(ctx context.Context, st Store, s store.Scope, sensor store.Sensor, s
 		}
 	}
 	m.Rules, m.Refused = running.Rules, running.Refused
-	streams, err := st.Streams(ctx, s, sensor.ID)
-	if err != nil {
-		return m, err
-	}
-	for _, stream := range streams {
+	for _, stream := range k.streams[sensor.ID] {
 		for _, g := range stream.Gaps {
 			m.Missing += g.To - g.From + 1
 			m.Gaps = append(m.Gaps, g)
@@ -149,22 +188,14 @@ func member(ctx context.Context, st Store, s store.Scope, sensor store.Sensor, s
 		}
 	}
 	m.ClockOff = m.ClockMS != nil && abs(*m.ClockMS) > ClockOff.Milliseconds()
-	offered, err := st.Offered(ctx, s, sensor)
-	if err != nil {
-		return m, err
-	}
 	for _, kind := range []string{"rules", "policy"} {
 		p := PackState{Kind: kind, State: Current, Name: running.Pack, Version: running.PackVersion}
 		sum := running.PackSHA256
 		if kind == "policy" {
 			p.Name, p.Version, sum = running.Policy, running.PolicyVersion, running.PolicySHA256
 		}
-		for i := range offered {
-			if offered[i].Kind == kind {
-				p.Assigned = &offered[i]
-			}
-		}
-		o := said[[2]string{sensor.ID, kind}]
+		p.Assigned = k.offered(sensor, kind)
+		o := k.outcomes[[2]string{sensor.ID, kind}]
 		switch {
 		case p.Assigned == nil && p.Name == "":
 			continue
@@ -180,7 +211,7 @@ func member(ctx context.Context, st Store, s store.Scope, sensor store.Sensor, s
 		}
 		m.Packs = append(m.Packs, p)
 	}
-	return m, nil
+	return m
 }
 
 func abs(n int64) int64 { return max(n, -n) }

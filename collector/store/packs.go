@@ -39,6 +39,12 @@ func TargetSite(name string) string { return "site:" + name }
 // TargetSensor is the sensor of an id.
 func TargetSensor(id string) string { return "sensor:" + id }
 
+// Targets are those that are a sensor's, the nearest first: of a kind, it is offered what is assigned to the first that has
+// one.
+func Targets(sensor Sensor) [3]string {
+	return [3]string{TargetSensor(sensor.ID), TargetSite(sensor.Name), TargetAll}
+}
+
 // An Outcome is what a sensor says became of a pack that was handed to it, the latest of each kind.
 type Outcome struct {
 	Sensor string    `json:"sensor"`
@@ -62,8 +68,7 @@ type Packs interface {
 	Assign(ctx context.Context, s Scope, target, sha256, who string, at time.Time) error
 	Unassign(ctx context.Context, s Scope, target, kind, who string, at time.Time) error
 	Assignments(ctx context.Context, s Scope) ([]Assignment, error)
-	// Offered lists what is for a sensor, at most one of each kind: what is assigned to the sensor itself, or else to its
-	// name, or else to all.
+	// Offered lists what is for a sensor, at most one of each kind, by Targets.
 	Offered(ctx context.Context, s Scope, sensor Sensor) ([]Pack, error)
 	// PutOutcome keeps what a sensor says; where it says something new that is an act of the sensor's.
 	PutOutcome(ctx context.Context, s Scope, o Outcome) error

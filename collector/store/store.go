@@ -45,7 +45,7 @@ type Intake interface {
 	// error they are on disk. Records that the store has seen before, in whatever batch and however long ago, change
 	// nothing. ErrForked: a batch claims numbers that an envelope with another hash has claimed; nothing was committed.
 	Ingest(ctx context.Context, s Scope, sensor string, batches []Batch, received time.Time) (Receipt, error)
-	// Streams lists what is known of a sensor's streams.
+	// Streams lists what is known of a sensor's streams; sensor "" is all of them, by sensor.
 	Streams(ctx context.Context, s Scope, sensor string) ([]Stream, error)
 	// Records lists the records other than alerts of one kind, newest first; sensor "" is all of them.
 	Records(ctx context.Context, s Scope, kind, sensor, cursor string, limit int) ([]Record, string, error)
@@ -75,6 +75,7 @@ type Gap struct {
 
 // A Stream is what was received of one lane of one epoch of a sensor.
 type Stream struct {
+	Sensor string
 	Epoch  string
 	Lane   batch.Lane
 	High   uint64     // highest number received

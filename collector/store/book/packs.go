@@ -149,9 +149,10 @@ func (b Book) Offered(ctx context.Context, s store.Scope, sensor store.Sensor) (
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
+	near := store.Targets(sensor)
 	all, err := List(ctx, b.Reader(s), `SELECT `+packColumns+` FROM (SELECT p.*, CASE a.target WHEN ? THEN 0 WHEN ? THEN 1 ELSE 2 END AS near FROM assignments a
 		JOIN packs p ON p.operator = a.operator AND p.sha256 = a.pack WHERE a.operator = ? AND a.target IN (?, ?, ?)) o ORDER BY kind, near`,
-		[]any{store.TargetSensor(sensor.ID), store.TargetSite(sensor.Name), s.Operator(), store.TargetSensor(sensor.ID), store.TargetSite(sensor.Name), store.TargetAll}, scanPack)
+		[]any{near[0], near[1], s.Operator(), near[0], near[1], near[2]}, scanPack)
 	var nearest []store.Pack
 	for _, p := range all {
 		if n := len(nearest); n == 0 || nearest[n-1].Kind != p.Kind {

@@ -98,27 +98,36 @@ func (a *Reading) alert(r *batch.Record) {
 
 // Streams implements store.Intake.
 func (b Book) Streams(ctx context.Context, s store.Scope, sensor string) ([]store.Stream, error) {
-	if err := s.Check(); err != nil {
+	w, err := scopedWhere(s)
+	if err != nil {
 		return nil, err
 	}
-	streams, err := List(ctx, b.Reader(s), `SELECT epoch, lane, high, head, breaks, offset_ns FROM streams WHERE operator = ? AND sensor = ? ORDER BY epoch, lane`,
-		[]any{s.Operator(), sensor}, func(scan scan) (st store.Stream, err error) {
+	if sensor != "" {
+		w.and("sensor = ?", sensor)
+	}
+	type key struct {
+		sensor, epoch string
+		lane          batch.Lane
+	}
+	gaps := map[key][]store.Gap{}
+	_, err = List(ctx, b.Reader(s), `SELECT sensor, epoch, lane, lo, hi FROM gaps `+w.String()+` ORDER BY sensor, epoch, lane, lo`, w.args, func(scan scan) (g store.Gap, err error) {
+		var sensor string
+		err = scan(&sensor, &g.Epoch, &g.Lane, &g.From, &g.To)
+		k := key{sensor, g.Epoch, g.Lane}
+		gaps[k] = append(gaps[k], g)
+		return g, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return List(ctx, b.Reader(s), `SELECT sensor, epoch, lane, high, head, breaks, offset_ns FROM streams `+w.String()+` ORDER BY sensor, epoch, lane`, w.args,
+		func(scan scan) (st store.Stream, err error) {
 			var head []byte
-			err = scan(&st.Epoch, &st.Lane, &st.High, &head, &st.Breaks, &st.Offset)
+			err = scan(&st.Sensor, &st.Epoch, &st.Lane, &st.High, &head, &st.Breaks, &st.Offset)
 			copy(st.Head[:], head)
+			st.Gaps = gaps[key{st.Sensor, st.Epoch, st.Lane}]
 			return st, err
 		})
-	for i := range streams {
-		st := &streams[i]
-		if err == nil {
-			st.Gaps, err = List(ctx, b.Reader(s), `SELECT lo, hi FROM gaps WHERE operator = ? AND sensor = ? AND epoch = ? AND lane = ? ORDER BY lo`,
-				[]any{s.Operator(), sensor, st.Epoch, st.Lane}, func(scan scan) (store.Gap, error) {
-					g := store.Gap{Epoch: st.Epoch, Lane: st.Lane}
-					return g, scan(&g.From, &g.To)
-				})
-		}
-	}
-	return streams, err
 }
 
 // Records implements store.Intake.

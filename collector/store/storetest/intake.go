@@ -40,7 +40,7 @@ func replays(t *testing.T, st store.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	same(t, "streams", streams, []store.Stream{{Epoch: sp.epoch, Lane: batch.Routine, High: 3, Head: b.Hash, Offset: time.Hour}})
+	same(t, "streams", streams, []store.Stream{{Sensor: "s1", Epoch: sp.epoch, Lane: batch.Routine, High: 3, Head: b.Hash, Offset: time.Hour}})
 }
 
 func gaps(t *testing.T, st store.Store) {
@@ -83,6 +83,12 @@ func gaps(t *testing.T, st store.Store) {
 	}
 	same(t, "receipt of a gap and its filling", ingest(t, st, sc, parts[1], parts[0]), store.Receipt{Ack: map[batch.Lane]uint64{batch.Urgent: 2}, New: 2})
 	same(t, "receipt of two that follow a gap", ingest(t, st, sc, parts[3], parts[1]), store.Receipt{Ack: map[batch.Lane]uint64{batch.Urgent: 4}, Want: []store.Gap{gap(3, 3)}, New: 1})
+
+	every, err := st.Streams(t.Context(), sc, "")
+	if err != nil || len(every) != 2 || every[0].Sensor != "s1" || every[1].Sensor != "s3" || len(every[0].Gaps) != 0 {
+		t.Errorf("streams of all sensors %+v, %v", every, err)
+	}
+	same(t, "gaps of s3", every[1].Gaps, []store.Gap{gap(3, 3)})
 
 	late := newSpool("s2", batch.Urgent) // an epoch that begins at 100: nothing before it is missing
 	late.next = 100
