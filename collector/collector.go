@@ -20,6 +20,7 @@ import (
 	"github.com/roje-ot/roje/collector/console"
 	"github.com/roje-ot/roje/collector/ingest"
 	"github.com/roje-ot/roje/collector/pki"
+	"github.com/roje-ot/roje/collector/sealed"
 	"github.com/roje-ot/roje/collector/share"
 	"github.com/roje-ot/roje/collector/store"
 )
@@ -79,6 +80,16 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 	if err != nil {
 		return err
 	}
+	covered, err := ca.Derive(account.CoverName)
+	if err != nil {
+		return err
+	}
+	cover := account.NewCover(covered, scope)
+	if n, err := cover.SealAll(ctx, db, scope); err != nil {
+		return err
+	} else if n > 0 {
+		log.Info("sealed the keys of second factors", "users", n)
+	}
 	record, err := audit.Open(db, scope, filepath.Join(cfg.Data, audit.FolderName), now())
 	if err != nil {
 		return err
@@ -118,7 +129,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 	metrics.Intake(intake)
 	stopping := make(chan struct{})
 	refused := &audit.Refused{Log: record, Operator: cfg.Operator, Now: now, Logger: log}
-	rooms := frontend{db: audit.Signing{Store: db, Log: record, Logger: log}, scope: scope, shelf: shelf, record: record, metrics: metrics, log: log, now: now, secure: secure != nil, done: stopping, signIn: cfg.SignIn, provider: provider}
+	rooms := frontend{db: audit.Signing{Store: db, Log: record, Logger: log}, scope: scope, shelf: shelf, record: record, metrics: metrics, log: log, now: now, secure: secure != nil, done: stopping, signIn: cfg.SignIn, provider: provider, cover: cover}
 	web := &http.Server{
 		Handler: refused.Console(rooms.handler()), TLSConfig: secure, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -136,6 +147,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 	group.Go(func() error { metrics.Follow(ctx, changes); return nil })
 	group.Go(func() error { prune(ctx, db, scope, cfg.Keep, now, log); return nil })
 	group.Go(func() error { return correlate(ctx, db, scope, now, log) })
+	group.Go(func() error { return (&sealed.Watcher{Store: db, Scope: scope, Log: log}).Run(ctx, now) })
 	group.Go(func() error { return serve(web, front) })
 	group.Go(func() error { return serve(sensors, gate) })
 	group.Go(func() error {
@@ -178,6 +190,7 @@ type frontend struct {
 	secure   bool
 	done     <-chan struct{}
 	signIn   SignIn
+	cover    *account.Cover   // of the keys of second factors
 	provider *openid.Provider // nil where there is none
 }
 
@@ -188,7 +201,7 @@ func (f *frontend) handler() http.Handler {
 
 func (f *frontend) guard() *account.Guard {
 	return &account.Guard{
-		Desk:     account.NewDesk(f.db, f.scope, f.now),
+		Desk:     account.NewDesk(f.db, f.scope, f.cover, f.now),
 		Sessions: account.NewSessions(f.db.Sessions(f.now), f.secure),
 		Users:    f.db, Scope: f.scope, Now: f.now, Logger: f.log,
 		Second:     f.signIn.SecondFactor,

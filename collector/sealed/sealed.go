@@ -3,11 +3,13 @@
 package sealed
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/rules/batch"
@@ -20,54 +22,98 @@ type Store interface {
 	store.Fleet
 }
 
-// Of returns the seals of a sensor in the order in which they were received, each once.
+// A received is a seal as it came.
+type received struct {
+	proof.LedgerSeal
+	at    time.Time
+	epoch string
+	seq   uint64
+}
+
+// Of returns the seals of a sensor in the order in which it sent them, each once.
 func Of(ctx context.Context, st Store, scope store.Scope, sensor string) (list []proof.LedgerSeal, err error) {
+	came, err := all(ctx, st, scope, sensor)
+	for i := range came {
+		list = append(list, came[i].LedgerSeal)
+	}
+	return list, err
+}
+
+// all is Of, with what is known of each. One that came late, by another way, is where it belongs.
+func all(ctx context.Context, st Store, scope store.Scope, sensor string) (list []received, err error) {
 	for cursor := ""; ; {
 		records, next, err := st.Records(ctx, scope, batch.KindLedgerSeal, sensor, cursor, 100)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range records {
-			var s proof.LedgerSeal
-			if err := json.Unmarshal(r.Body, &s); err != nil {
+			one := received{at: r.Received, epoch: r.Epoch, seq: r.Seq}
+			if err := json.Unmarshal(r.Body, &one.LedgerSeal); err != nil {
 				return nil, fmt.Errorf("seal received on %s: %w", r.Received, err)
 			}
-			list = append(list, s)
+			list = append(list, one)
 		}
 		if cursor = next; next == "" {
 			break
 		}
 	}
 	slices.Reverse(list)
+	epochs := map[string]int{} // by the first of each that came
+	for i := range list {
+		if _, known := epochs[list[i].epoch]; !known {
+			epochs[list[i].epoch] = i
+		}
+	}
+	slices.SortStableFunc(list, func(a, b received) int {
+		return cmp.Or(cmp.Compare(epochs[a.epoch], epochs[b.epoch]), cmp.Compare(a.seq, b.seq))
+	})
 	seen := map[string]bool{}
-	return slices.DeleteFunc(list, func(s proof.LedgerSeal) bool { // one that was sent again, as after a crash
+	return slices.DeleteFunc(list, func(s received) bool { // one that was sent again, as after a crash
 		again := seen[string(s.Signature)]
 		seen[string(s.Signature)] = true
 		return again
 	}), nil
 }
 
-// Check returns what is wrong with the seals of a sensor: one that is not as it was signed, by a key that is not the
-// sensor's, or that does not follow the one before it.
+// A Break is a seal that does not hold, and why.
+type Break struct {
+	Seal *proof.LedgerSeal
+	Err  error // is a proof.ErrFalse
+}
+
+// Check returns what is wrong with the seals of a sensor: one that is not as it was signed, by a key that the sensor never
+// had, or that does not follow the one before it. A change of the sensor's key is none: the collector knows both.
 func Check(ctx context.Context, st Store, scope store.Scope, sensor string, list []proof.LedgerSeal) (wrong []error, err error) {
+	breaks, err := Breaks(ctx, st, scope, sensor, list)
+	for _, b := range breaks {
+		wrong = append(wrong, b.Err)
+	}
+	return wrong, err
+}
+
+// Breaks returns the seals in list that do not hold. One that is nobody's is not what the next has to follow.
+func Breaks(ctx context.Context, st Store, scope store.Scope, sensor string, list []proof.LedgerSeal) (breaks []Break, err error) {
+	var before *proof.LedgerSeal
 	for i := range list {
 		s := &list[i]
-		if bad := s.Check(); bad != nil {
-			wrong = append(wrong, bad)
-			continue
+		bad := s.Check()
+		if bad == nil {
+			switch _, err := st.FindCert(ctx, scope, sensor, batch.KeyID(s.Key)); {
+			case errors.Is(err, store.ErrNotFound):
+				bad = fmt.Errorf("%w: the seal of record %d of %s is by key %s, which the sensor never had", proof.ErrFalse, s.Number, s.At.Format(time.RFC3339), s.Fingerprint())
+			case err != nil:
+				return nil, err
+			}
 		}
-		switch _, err := st.FindCert(ctx, scope, sensor, batch.KeyID(s.Key)); {
-		case errors.Is(err, store.ErrNotFound):
-			wrong = append(wrong, fmt.Errorf("%w: the seal of record %d of %s is by key %s, which is not the sensor's", proof.ErrFalse, s.Number, s.At, s.Fingerprint()))
-		case err != nil:
-			return nil, err
+		if bad == nil {
+			if before != nil {
+				bad = s.Follows(before)
+			}
+			before = s
 		}
-		if i == 0 {
-			continue
-		}
-		if bad := s.Follows(&list[i-1]); bad != nil {
-			wrong = append(wrong, bad)
+		if bad != nil {
+			breaks = append(breaks, Break{s, bad})
 		}
 	}
-	return wrong, nil
+	return breaks, nil
 }

@@ -27,11 +27,26 @@ func seal(days int, number uint64, other byte, before *proof.LedgerSeal) *proof.
 	return proof.SealLedger(keyOf(5), day.AddDate(0, 0, days), number, sha256.Sum256([]byte{byte(number), other}), before)
 }
 
+// certify gives a sensor certificates for keys, one after the other.
+func certify(t *testing.T, db store.Fleet, scope store.Scope, sensor string, keys ...byte) {
+	for n, seed := range keys {
+		public := keyOf(seed).Public().(ed25519.PublicKey)
+		issued := day.AddDate(0, 0, 3*n)
+		cert := store.Cert{Sensor: sensor, Serial: fmt.Sprint("02", sensor, n), Key: batch.KeyID(public), Public: public, Issued: issued, Expires: issued.Add(time.Hour)}
+		if err := db.AddCert(t.Context(), scope, cert); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestCheck holds that each way to change a ledger behind its seals shows, and that nothing else does.
 func TestCheck(t *testing.T) {
 	one := seal(0, 10, 0, nil)
 	two := seal(1, 20, 0, one)
 	three := seal(2, 20, 0, two) // nobody commanded anything
+	renewed := proof.SealLedger(keyOf(7), day.AddDate(0, 0, 3), 30, [32]byte{}, three)
+	after := proof.SealLedger(keyOf(7), day.AddDate(0, 0, 4), 40, [32]byte{1}, renewed)
+	anew := proof.SealLedger(keyOf(7), day.AddDate(0, 0, 3), 30, [32]byte{}, nil)
 	foreign := proof.SealLedger(keyOf(6), day.AddDate(0, 0, 3), 30, [32]byte{}, three)
 	falsified := *three
 	falsified.Number++
@@ -66,17 +81,16 @@ func TestCheck(t *testing.T) {
 		{"cut back and written again, as many", []*proof.LedgerSeal{one, two, seal(3, 20, 1, one)}, "is not the one that was sealed"},
 		{"made anew", []*proof.LedgerSeal{one, two, seal(3, 40, 0, nil)}, "began anew"},
 		{"one is missing", []*proof.LedgerSeal{one, three}, "one between them did not arrive"},
-		{"of another key", []*proof.LedgerSeal{one, two, three, foreign}, "which is not the sensor's"},
+		{"of another key", []*proof.LedgerSeal{one, two, three, foreign}, "which the sensor never had"},
+		{"of a new key that the sensor was given", []*proof.LedgerSeal{one, two, three, renewed, after}, ""},
+		{"made anew with a new key", []*proof.LedgerSeal{one, two, three, anew}, "began anew"},
+		{"of another key, and then on", []*proof.LedgerSeal{one, two, three, foreign, renewed, after}, "which the sensor never had"},
 		{"falsified", []*proof.LedgerSeal{one, two, &falsified}, "not as it was signed"},
 	} {
 		sensor := fmt.Sprint("s", i)
 		spool := &specimen.Spool{Sensor: sensor}
 		spool.Enrol(t, db, scope, day, sensor)
-		public := keyOf(5).Public().(ed25519.PublicKey)
-		cert := store.Cert{Sensor: sensor, Serial: "02" + sensor, Key: batch.KeyID(public), Public: public, Issued: day, Expires: day.Add(time.Hour)}
-		if err := db.AddCert(t.Context(), scope, cert); err != nil {
-			t.Fatal(err)
-		}
+		certify(t, db, scope, sensor, 5, 7)
 		for _, s := range c.seals {
 			spool.Say(t, db, scope, s.At, batch.KindLedgerSeal, s)
 		}
