@@ -3,6 +3,7 @@ package collector
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -140,6 +141,18 @@ func TestInterop(t *testing.T) {
 	if _, err := db.Retract(t.Context(), scope, "a-arp", "ana", time.Now()); err != nil {
 		t.Fatal(err)
 	}
+	campaign, opened := aCampaign(t, db, scope)
+	for i := range 3 {
+		if _, err := db.ReleaseMasked(t.Context(), scope, fmt.Sprint("c-", i), store.Green, "ana", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for kind, ref := range map[string]string{store.ItemCampaign: campaign, store.ItemCase: opened} {
+		if _, err := db.ReleaseGroup(t.Context(), scope, kind, ref, store.Amber, true, "ana", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sighted := len(released) + 3
 	script := filepath.Join("share", "testdata", "pull.py")
 	for _, page := range []int{1, 4, 100} {
 		out, err := exec.Command(python, script, r.Console+"taxii2/", "cert", "kos cert reads here", strconv.Itoa(page)).Output()
@@ -163,7 +176,7 @@ func TestInterop(t *testing.T) {
 		if want := (len(seen.IDs) + page - 1) / page; seen.Pages != want {
 			t.Errorf("page %d: %d pages of %d objects, want %d", page, seen.Pages, len(seen.IDs), want)
 		}
-		for kind, want := range map[string]int{"sighting": len(released), "note": len(released), "observed-data": len(released) - 1, "marking-definition": 4, "extension-definition": 1, "identity": 2} {
+		for kind, want := range map[string]int{"sighting": sighted, "note": sighted, "observed-data": sighted - 1, "campaign": 1, "incident": 1, "grouping": 2, "marking-definition": 4, "extension-definition": 1, "identity": 2} {
 			if seen.Types[kind] != want {
 				t.Errorf("page %d: %d %s, want %d", page, seen.Types[kind], kind, want)
 			}

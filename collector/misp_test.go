@@ -124,6 +124,18 @@ func TestMISP(t *testing.T) {
 	db, scope := r.store()
 	releaseSpecimens(t, db, scope)
 	r.user("cert", store.CERT, "kos cert reads here")
+	c, err := db.OpenCase(t.Context(), scope, "A case of two", "ana", time.Now())
+	for _, id := range []string{"a-104", "a-arp", "a-bare"} { // the last was taken back
+		if err == nil {
+			err = db.AddToCase(t.Context(), scope, c.ID, store.ItemAlert, id, "ana", time.Now())
+		}
+	}
+	if err == nil {
+		_, err = db.ReleaseGroup(t.Context(), scope, store.ItemCase, c.ID, store.Clear, true, "ana", time.Now())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	out, err := exec.Command(python, filepath.Join("share", "testdata", "misp.py"), r.Console+"misp/", "cert", "kos cert reads here").Output()
 	if err != nil {
 		t.Fatalf("%v: %s", err, err.(*exec.ExitError).Stderr)
@@ -141,10 +153,15 @@ func TestMISP(t *testing.T) {
 	for _, wrong := range seen.Wrong {
 		t.Error(wrong)
 	}
-	if len(seen.Events) != 5 || len(seen.Deleted) != 1 {
-		t.Errorf("%d events, %d of them retracted; want 5 and 1", len(seen.Events), len(seen.Deleted))
+	if len(seen.Events) != 6 || len(seen.Deleted) != 1 {
+		t.Errorf("%d events, %d of them retracted; want 6 and 1", len(seen.Events), len(seen.Deleted))
 	}
 	tags := map[string]bool{}
+	for _, e := range seen.Events {
+		if values := strings.Join(e.Values, " "); e.Info == "A case of two" && (!slices.Contains(e.Tags, "tlp:amber+strict") || !strings.Contains(values, "C_SC_NA_1") || !strings.Contains(values, "arp-binding") || strings.Contains(values, "sensor-blind")) {
+			t.Errorf("the case is %+v, want both its alerts under the stricter of their levels", e)
+		}
+	}
 	for id, e := range seen.Events {
 		for _, tag := range e.Tags {
 			tags[tag] = true

@@ -1,13 +1,10 @@
 package console
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/roje-ot/roje/collector/share"
@@ -123,17 +120,9 @@ func (s *Server) preview(r *http.Request, a store.Alert, tlp store.TLP, masked b
 	if err != nil {
 		return "", 0, err
 	}
-	var b bytes.Buffer
 	bundle := share.Bundle(s.Scope.Operator(), mask.Released(release))
-	for _, o := range slices.Backward(bundle) { // the finding itself first
-		var indented bytes.Buffer
-		if err := json.Indent(&indented, o.JSON(), "", "  "); err != nil {
-			return "", 0, err
-		}
-		b.Write(indented.Bytes())
-		b.WriteString("\n\n")
-	}
-	return strings.TrimSpace(b.String()), len(bundle), nil
+	text, err = shown(bundle)
+	return text, len(bundle), err
 }
 
 // act does something to an alert and goes back to its page.

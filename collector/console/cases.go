@@ -134,6 +134,7 @@ type caseView struct {
 	More     bool          // and there are more
 	Acts     []store.Act
 	Verdicts []verdictChoice
+	Release  *groupForm
 }
 
 type verdictChoice struct {
@@ -149,6 +150,9 @@ func (s *Server) showCase(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		err = s.caseAlerts(r, &v, c)
+	}
+	if err == nil {
+		v.Release, err = s.groupForm(r, v.view, store.ItemCase, c.ID)
 	}
 	if err != nil {
 		s.broken(w, r, err)

@@ -101,7 +101,7 @@ func (s *Server) Routes() []account.Route {
 		page("POST /users", account.Admins, s.addUser),
 		page("POST /users/sealed", account.Admins, s.seal),
 		page("POST /users/{name}", account.Admins, s.editUser),
-	}, append(s.fleetRoutes(page), s.certRoutes(page)...)...)
+	}, slices.Concat(s.fleetRoutes(page), s.certRoutes(page), s.groupRoutes(page))...)
 }
 
 // A view is what every page gets; pages embed it.
@@ -182,7 +182,7 @@ func (v view) Ago(t time.Time) string {
 }
 
 // parts are the files that pages have parts of themselves in.
-var parts = []string{"frame.html", "row.html", "intocase.html", "letter.html"}
+var parts = []string{"frame.html", "row.html", "intocase.html", "letter.html", "groupform.html"}
 
 // pages are the parsed pages by file name. Each is the frame with its own main part.
 var pages = parsePages()
@@ -203,7 +203,7 @@ func parsePages() map[string]*template.Template {
 			return into{v, in, open, kind, ref, name, incident}
 		},
 	}
-	common := template.Must(template.New("frame.html").Funcs(functions).ParseFS(pageFiles, "page/frame.html", "page/row.html", "page/intocase.html", "page/letter.html"))
+	common := template.Must(template.New("frame.html").Funcs(functions).ParseFS(pageFiles, "page/frame.html", "page/row.html", "page/intocase.html", "page/letter.html", "page/groupform.html"))
 	out := map[string]*template.Template{"row.html": common}
 	entries, err := fs.ReadDir(pageFiles, "page")
 	if err != nil {

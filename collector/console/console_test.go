@@ -51,7 +51,7 @@ func TestCatalogues(t *testing.T) {
 func TestKeysExist(t *testing.T) {
 	asked := map[string]bool{"language": true, "phase.": true}
 	literal := regexp.MustCompile(`\.T\s*\(?"([a-z0-9.+]+)"`)
-	state := regexp.MustCompile(`"((?:sensor|error|signin|letters)\.[a-z]+)"`)
+	state := regexp.MustCompile(`"((?:sensor|error|signin|letters|group)\.[a-z]+)"`)
 	for _, pattern := range []string{"*.go", "page/*.html"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil {

@@ -166,6 +166,7 @@ type campaignView struct {
 	Since, Until string // the filter that shows its alerts
 	Cases        []store.Case
 	Open         []store.Case
+	Release      *groupForm
 }
 
 func (s *Server) campaign(w http.ResponseWriter, r *http.Request) {
@@ -177,6 +178,10 @@ func (s *Server) campaign(w http.ResponseWriter, r *http.Request) {
 	}
 	v.Since, v.Until = v.Campaign.First.Format(time.RFC3339Nano), v.Campaign.Last.Add(1).Format(time.RFC3339Nano)
 	if v.Cases, v.Open, err = s.casesOf(r, store.ItemCampaign, v.Campaign.ID); err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	if v.Release, err = s.groupForm(r, v.view, store.ItemCampaign, v.Campaign.ID); err != nil {
 		s.broken(w, r, err)
 		return
 	}

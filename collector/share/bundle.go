@@ -19,7 +19,7 @@ var collectorID = ownID("identity", "collector")
 // for the same alert. It is what the console previews and, exactly, what leaves.
 // A release under a level that is never released has none, and none has one under pseudonyms that a Mask has not put in.
 func Bundle(operator string, r store.Released) []Object {
-	if markingID(r.TLP) == "" || r.Masked {
+	if markingID(r.TLP) == "" || r.Masked || r.Group != nil {
 		return nil
 	}
 	b := &bundle{r: &r, operator: operator}
@@ -53,10 +53,14 @@ func (b *bundle) standing(kind string, o Object, words ...string) string {
 	return b.add(o)
 }
 
-// own adds an object of this alert, under its marking.
-func (b *bundle) own(kind string, o Object) string {
+// own adds an object of what is released, under its marking. words tell it from others of its kind.
+func (b *bundle) own(kind string, o Object, words ...string) string {
 	r := b.r
-	o["type"], o["spec_version"], o["id"] = kind, "2.1", ownID(kind, b.operator, r.Alert.ID)
+	name := []string{b.operator, r.ID()}
+	if r.Group != nil {
+		name = []string{b.operator, r.Kind(), r.ID()}
+	}
+	o["type"], o["spec_version"], o["id"] = kind, "2.1", ownID(kind, append(name, words...)...)
 	o["created"], o["modified"], o["created_by_ref"] = stamp(r.Created), stamp(r.Added), collectorID
 	o["object_marking_refs"] = []string{markingID(b.r.TLP)}
 	if r.Revoked {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,36 +40,74 @@ var mispColours = map[store.TLP]string{store.Clear: "#ffffff", store.Green: "#33
 // MISP makes the event of a release by an operator; ok is false for what never leaves. A retraction is the same event, whose
 // attributes are deleted.
 func MISP(operator string, r store.Released) (e MISPEvent, ok bool) {
-	if markingID(r.TLP) == "" || r.Masked {
+	if markingID(r.TLP) == "" || r.Masked || r.Group != nil {
 		return e, false
 	}
 	a := &r.Alert.Alert
 	m := misp{r: &r, event: mispID("event", operator, a.ID)}
-	info := a.Title
-	if r.Revoked {
+	var objects []Object
+	m.stamp = stampOf(&r, r.Added)
+	if c := m.connection(a); c != nil {
+		objects = []Object{c}
+	}
+	m.head(operator, a.Title, r.TLP, a.Techniques, a.Severity, a.First)
+	return m.made(m.attributes(a), objects), true
+}
+
+// mispGroup makes the event of a campaign or a case: all its alerts in one, under the strictest level of any of them.
+func mispGroup(operator string, l *leaving) (e MISPEvent, ok bool) {
+	if markingID(l.TLP) == "" || l.Masked {
+		return e, false
+	}
+	g := l.Group
+	m := misp{r: &l.Released, event: mispID("event", operator, g.Kind, g.Ref), stamp: stampOf(&l.Released, l.touched)}
+	attributes := []Object{m.attribute("text", groupWords(g), Object{"comment": "Roje " + g.Kind})}
+	objects := []Object{}
+	var techniques []string
+	for i := range l.members {
+		a := &l.members[i].Alert.Alert
+		m.of = a.ID
+		if c := m.connection(a); c != nil {
+			objects = append(objects, c)
+		}
+		attributes = append(attributes, m.attributes(a)...)
+		for _, id := range a.Techniques {
+			if !slices.Contains(techniques, id) {
+				techniques = append(techniques, id)
+			}
+		}
+	}
+	m.head(operator, groupName(g), l.strictest(), techniques, g.Severity, g.First)
+	return m.made(attributes, objects), true
+}
+
+// stampOf is a version's timestamp: a second apart for each, whatever the clock says.
+func stampOf(r *store.Released, at time.Time) string {
+	return fmt.Sprint(at.Unix() + int64(r.Version))
+}
+
+// head makes the line of the manifest.
+func (m *misp) head(operator, info string, tlp store.TLP, techniques []string, severity rules.Severity, first time.Time) {
+	if m.r.Revoked {
 		info = "[retracted] " + info
 	}
-	tags := []Object{{"name": "tlp:" + string(r.TLP), "colour": mispColours[r.TLP]}}
-	for _, id := range a.Techniques {
+	tags := []Object{{"name": "tlp:" + string(tlp), "colour": mispColours[tlp]}}
+	for _, id := range techniques {
 		tags = append(tags, Object{"name": fmt.Sprintf("misp-galaxy:mitre-attack-pattern=%q", attack.Name(id)+" - "+id), "colour": "#0088cc"})
 	}
-	// a second apart for each version, whatever the clock says
-	stamp := fmt.Sprint(r.Added.Unix() + int64(r.Version))
-	e = MISPEvent{UUID: m.event, Manifest: Object{
+	m.manifest = Object{
 		"Orgc": Object{"name": operator, "uuid": mispID("org", operator)}, "Tag": tags,
-		"info": info, "date": a.First.UTC().Format(time.DateOnly), "analysis": "2", "threat_level_id": mispThreat[a.Severity], "timestamp": stamp,
-	}}
-	event := Object{"uuid": m.event, "published": true, "publish_timestamp": stamp, "distribution": "0", "Attribute": []Object{}, "Object": []Object{}}
-	for name, value := range e.Manifest {
+		"info": info, "date": first.UTC().Format(time.DateOnly), "analysis": "2", "threat_level_id": mispThreat[severity], "timestamp": m.stamp,
+	}
+}
+
+// made is the event.
+func (m *misp) made(attributes, objects []Object) MISPEvent {
+	event := Object{"uuid": m.event, "published": true, "publish_timestamp": m.stamp, "distribution": "0", "Attribute": attributes, "Object": append([]Object{}, objects...)}
+	for name, value := range m.manifest {
 		event[name] = value
 	}
-	m.stamp = stamp
-	if c := m.connection(a); c != nil {
-		event["Object"] = []Object{c}
-	}
-	event["Attribute"] = m.attributes(a)
-	e.Event, e.Hashes = Object{"Event": event}, m.hashes
-	return e, true
+	return MISPEvent{UUID: m.event, Manifest: m.manifest, Event: Object{"Event": event}, Hashes: m.hashes}
 }
 
 // mispJSON is an object as the files of a MISP feed have it.
@@ -85,10 +124,21 @@ func mispID(words ...string) string {
 }
 
 type misp struct {
-	r      *store.Released
-	event  string
-	stamp  string
-	hashes []string
+	r        *store.Released
+	event    string
+	of       string // in an event of several alerts: which of them
+	stamp    string
+	manifest Object
+	hashes   []string
+}
+
+// id is the identifier of a part of the event.
+func (m *misp) id(kind string, words ...string) string {
+	words = append([]string{kind, m.event}, words...)
+	if m.of != "" {
+		words = append(words, m.of)
+	}
+	return mispID(words...)
 }
 
 // mispCategories are the categories of the types that we use. Those of the last kind are addresses, which correlate.
@@ -101,7 +151,7 @@ var mispCategories = map[string]string{
 func (m *misp) attribute(kind, value string, more Object) Object {
 	category := mispCategories[kind]
 	address := category != "Other"
-	o := Object{"uuid": mispID("attribute", m.event, kind, fmt.Sprint(more["object_relation"]), value), "type": kind, "category": category, "value": value,
+	o := Object{"uuid": m.id("attribute", kind, fmt.Sprint(more["object_relation"]), value), "type": kind, "category": category, "value": value,
 		"to_ids": false, "timestamp": m.stamp, "distribution": "5", "disable_correlation": !address, "deleted": m.r.Revoked}
 	for name, v := range more {
 		o[name] = v
@@ -140,7 +190,7 @@ func (m *misp) connection(a *rules.Alert) Object {
 	}
 	add("first-packet-seen", "datetime", a.First.UTC().Format(time.RFC3339Nano))
 	return Object{
-		"uuid": mispID("object", m.event), "name": "network-connection", "meta-category": "network", "description": "A local or remote network connection.",
+		"uuid": m.id("object"), "name": "network-connection", "meta-category": "network", "description": "A local or remote network connection.",
 		"template_uuid": mispConnection, "template_version": mispConnectionVersion, "timestamp": m.stamp, "distribution": "5", "deleted": m.r.Revoked,
 		"first_seen": a.First.UTC().Format(time.RFC3339Nano), "last_seen": a.Last.UTC().Format(time.RFC3339Nano), "Attribute": list,
 	}

@@ -24,7 +24,7 @@ type Post struct {
 // EachSeen calls do for the latest version of every alert that was released, as it leaves for a recipient. id is that of the
 // alert.
 func EachSeen(ctx context.Context, from Releases, s store.Scope, to Recipient, do func(as store.Released, id string) error) error {
-	return each(ctx, from, s, to, store.ReleaseFilter{}, do)
+	return each(ctx, from, s, to, store.ReleaseFilter{}, func(l *leaving) error { return do(l.Released, l.id) })
 }
 
 // errFound ends a search.
@@ -43,9 +43,9 @@ func (p Post) standing(ctx context.Context, to Recipient, id string) (store.Rele
 }
 
 func (p Post) find(ctx context.Context, to Recipient, f store.ReleaseFilter, is func(*store.Released, string) bool) (as store.Released, id string, err error) {
-	err = each(ctx, p.Store, p.Scope, to, f, func(r store.Released, of string) error {
-		if !r.Revoked && is(&r, of) {
-			as, id = r, of
+	err = each(ctx, p.Store, p.Scope, to, f, func(l *leaving) error {
+		if !l.Revoked && is(&l.Released, l.id) {
+			as, id = l.Released, l.id
 			return errFound
 		}
 		return nil

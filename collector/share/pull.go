@@ -42,7 +42,7 @@ type mispFeed struct {
 	latest   time.Time // the newest release in it
 	manifest []byte
 	hashes   []byte
-	alerts   map[string]string // by event: the alert as the store knows it
+	of       map[string]store.ReleaseFilter // by event: what it is of
 }
 
 // Resources lists every address.
@@ -92,8 +92,11 @@ func (f *Files) index(context.Context, string) ([]byte, error) {
 	return []byte("manifest.json\nhashes.csv\n"), nil
 }
 
-// each calls do for what filter picks of the releases, as it leaves for a recipient. id is what the operator knows it by.
-func each(ctx context.Context, from Releases, s store.Scope, to Recipient, filter store.ReleaseFilter, do func(as store.Released, id string) error) error {
+// everything is the latest version of alerts, campaigns and cases.
+var everything = store.ReleaseFilter{Groups: true}
+
+// each calls do for what filter picks of the releases, as it leaves for a recipient.
+func each(ctx context.Context, from Releases, s store.Scope, to Recipient, filter store.ReleaseFilter, do func(*leaving) error) error {
 	seen, err := see(ctx, from, s, to)
 	if err != nil {
 		return err
@@ -106,7 +109,7 @@ func each(ctx context.Context, from Releases, s store.Scope, to Recipient, filte
 		for _, r := range page {
 			as, ok, err := seen.of(ctx, r)
 			if ok {
-				err = do(as, r.ID())
+				err = do(&as)
 			}
 			if err != nil {
 				return err
@@ -125,14 +128,14 @@ func (f *Files) feed(ctx context.Context) (*mispFeed, error) {
 	defer f.mu.Unlock()
 	recipient := f.Recipient(ctx)
 	if feed := f.made[recipient]; feed != nil {
-		newer, _, err := f.From.ListReleased(ctx, f.Scope, store.ReleaseFilter{All: true, AddedAfter: feed.latest}, "", 1)
+		newer, _, err := f.From.ListReleased(ctx, f.Scope, store.ReleaseFilter{All: true, Groups: true, AddedAfter: feed.latest}, "", 1)
 		if err != nil || len(newer) == 0 {
 			return feed, err
 		}
 	}
-	feed := &mispFeed{alerts: map[string]string{}}
+	feed := &mispFeed{of: map[string]store.ReleaseFilter{}}
 	for cursor := ""; ; { // up to where it looks now: what comes meanwhile is looked at again
-		page, next, err := f.From.ListReleased(ctx, f.Scope, store.ReleaseFilter{}, cursor, 1000)
+		page, next, err := f.From.ListReleased(ctx, f.Scope, everything, cursor, 1000)
 		if err != nil {
 			return nil, err
 		}
@@ -145,9 +148,9 @@ func (f *Files) feed(ctx context.Context) (*mispFeed, error) {
 	}
 	manifest := Object{}
 	var hashes strings.Builder
-	err := EachSeen(ctx, f.From, f.Scope, recipient, func(r store.Released, id string) error {
-		if e, ok := MISP(f.Scope.Operator(), r); ok {
-			manifest[e.UUID], feed.alerts[e.UUID] = e.Manifest, id
+	err := each(ctx, f.From, f.Scope, recipient, everything, func(l *leaving) error {
+		if e, ok := l.event(f.Scope.Operator()); ok {
+			manifest[e.UUID], feed.of[e.UUID] = e.Manifest, store.ReleaseFilter{Alert: l.id, Kind: l.Kind()}
 			for _, line := range e.Hashes {
 				hashes.WriteString(line + "\n")
 			}
@@ -171,11 +174,11 @@ func (f *Files) event(ctx context.Context, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	id, ok := feed.alerts[strings.TrimSuffix(name, ".json")]
+	of, ok := feed.of[strings.TrimSuffix(name, ".json")]
 	if !ok {
 		return nil, store.ErrNotFound
 	}
-	versions, _, err := f.From.ListReleased(ctx, f.Scope, store.ReleaseFilter{Alert: id}, "", 1)
+	versions, _, err := f.From.ListReleased(ctx, f.Scope, of, "", 1)
 	if err != nil || len(versions) == 0 {
 		return nil, errors.Join(err, store.ErrNotFound)
 	}
@@ -183,12 +186,15 @@ func (f *Files) event(ctx context.Context, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	as, _, err := seen.of(ctx, versions[0])
+	as, ok, err := seen.of(ctx, versions[0])
+	if err == nil && !ok { // it was released anew meanwhile, above the ceiling
+		err = store.ErrNotFound
+	}
 	if err != nil {
 		return nil, err
 	}
-	e, _ := MISP(f.Scope.Operator(), as)
-	if e.UUID == "" { // it was released anew meanwhile, above the ceiling
+	e, ok := as.event(f.Scope.Operator())
+	if !ok {
 		return nil, store.ErrNotFound
 	}
 	return mispJSON(e.Event), nil
@@ -205,13 +211,13 @@ func (f *Files) Write(ctx context.Context, put func(name string, text []byte) er
 	}
 	var objects []Object
 	had := map[string]bool{}
-	err = EachSeen(ctx, f.From, f.Scope, f.Recipient(ctx), func(r store.Released, _ string) error {
-		for _, o := range Bundle(f.Scope.Operator(), r) {
+	err = each(ctx, f.From, f.Scope, f.Recipient(ctx), everything, func(l *leaving) error {
+		for _, o := range l.objects(f.Scope.Operator()) {
 			if !had[o.ID()] {
 				had[o.ID()], objects = true, append(objects, o)
 			}
 		}
-		if e, ok := MISP(f.Scope.Operator(), r); ok {
+		if e, ok := l.event(f.Scope.Operator()); ok {
 			return put("misp/"+e.UUID+".json", mispJSON(e.Event))
 		}
 		return nil

@@ -44,25 +44,31 @@ func see(ctx context.Context, from Releases, s store.Scope, to Recipient) (*sigh
 
 // of is a release as it leaves; ok is false for one that is above the ceiling. A retraction is shown to who was shown any
 // version of what it takes back: as the last of them.
-func (v *sight) of(ctx context.Context, r store.Released) (as store.Released, ok bool, err error) {
+func (v *sight) of(ctx context.Context, r store.Released) (l leaving, ok bool, err error) {
+	l = leaving{Released: r, id: r.ID(), touched: r.Added}
 	if !v.to.may(r.TLP) {
 		if !r.Revoked {
-			return r, false, nil
+			return l, false, nil
 		}
-		versions, _, err := v.from.ListReleased(ctx, v.scope, store.ReleaseFilter{Alert: r.Alert.ID, All: true}, "", 1000)
+		versions, _, err := v.from.ListReleased(ctx, v.scope, store.ReleaseFilter{Alert: r.ID(), Kind: r.Kind(), All: true}, "", 1000)
 		if err != nil {
-			return r, false, err
+			return l, false, err
 		}
 		i := len(versions) - 1
 		for i >= 0 && (versions[i].Revoked || versions[i].Version > r.Version || versions[i].Masked != r.Masked || !v.to.may(versions[i].TLP)) {
 			i--
 		}
 		if i < 0 {
-			return r, false, nil
+			return l, false, nil
 		}
 		was := versions[i]
 		was.Revoked, was.Added, was.Version, was.Latest = true, r.Added, r.Version, r.Latest
-		r = was
+		l.Released = was
 	}
-	return v.mask.Released(r), true, nil
+	if l.Group != nil {
+		ok, err = v.group(ctx, &l)
+		return l, ok, err
+	}
+	l.Released = v.mask.Released(l.Released)
+	return l, true, nil
 }

@@ -92,7 +92,7 @@ func (s *Shelf) Follow(ctx context.Context, from Releases, scope store.Scope, to
 	var seen *sight
 	for {
 		const page = 100
-		released, next, err := from.ListReleased(ctx, scope, store.ReleaseFilter{All: true, AddedAfter: sinceText(cursor)}, "", page)
+		released, next, err := from.ListReleased(ctx, scope, store.ReleaseFilter{All: true, Groups: true, AddedAfter: sinceText(cursor)}, "", page)
 		if err != nil {
 			return fmt.Errorf("follow releases: %w", err)
 		}
@@ -106,7 +106,7 @@ func (s *Shelf) Follow(ctx context.Context, from Releases, scope store.Scope, to
 			var objects []Object
 			as, ok, err := seen.of(ctx, r)
 			if ok {
-				objects = Bundle(scope.Operator(), as)
+				objects = as.objects(scope.Operator())
 			}
 			if err == nil {
 				err = s.append(ctx, feed, cursor, now(), objects)
