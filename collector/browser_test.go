@@ -37,7 +37,7 @@ func newFrontend(t testing.TB, change ...func(*frontend)) (*frontend, string) {
 	}
 	t.Cleanup(func() { record.Close() })
 	done := make(chan struct{})
-	f := &frontend{db: db, scope: scope, shelf: shelf, record: record, metrics: api.NewMetrics(db, scope, discard), log: discard, now: time.Now, done: done}
+	f := &frontend{db: db, scope: scope, shelf: shelf, record: record, metrics: api.NewMetrics(db, scope, discard), log: discard, now: time.Now, done: done, cover: account.NewCover([32]byte{1}, scope)}
 	for _, c := range change {
 		c(f)
 	}

@@ -101,7 +101,7 @@ func TestCredential(t *testing.T) {
 func TestDesk(t *testing.T) {
 	db, scope := specimen.Store(t)
 	now := specimen.Start
-	desk := NewDesk(db, scope, func() time.Time { return now })
+	desk := NewDesk(db, scope, NewCover([32]byte{1}, scope), func() time.Time { return now })
 	ctx := t.Context()
 	password, err := Add(ctx, db, scope, "ann", store.Analyst, "test", now)
 	if err != nil {
@@ -193,7 +193,7 @@ func TestGuessing(t *testing.T) {
 func TestSlowedSignIn(t *testing.T) {
 	db, scope := specimen.Store(t)
 	now := specimen.Start
-	desk := NewDesk(db, scope, func() time.Time { return now })
+	desk := NewDesk(db, scope, NewCover([32]byte{1}, scope), func() time.Time { return now })
 	password, err := Add(t.Context(), db, scope, "ann", store.Viewer, "test", now)
 	if err != nil {
 		t.Fatal(err)

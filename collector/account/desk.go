@@ -19,6 +19,8 @@ import (
 
 // A Desk checks names and passwords. Any goroutine may use it.
 type Desk struct {
+	Cover *Cover // of the keys of second factors
+
 	users store.Users
 	scope store.Scope
 	now   func() time.Time
@@ -31,9 +33,9 @@ type Desk struct {
 	key   [32]byte
 }
 
-// NewDesk checks against users of one operator.
-func NewDesk(users store.Users, scope store.Scope, now func() time.Time) *Desk {
-	d := &Desk{users: users, scope: scope, now: now, known: make(map[[32]byte][32]byte)}
+// NewDesk checks against users of one operator, the keys of whose second factors are under cover.
+func NewDesk(users store.Users, scope store.Scope, cover *Cover, now func() time.Time) *Desk {
+	d := &Desk{Cover: cover, users: users, scope: scope, now: now, known: make(map[[32]byte][32]byte)}
 	rand.Read(d.key[:])
 	return d
 }

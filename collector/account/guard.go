@@ -154,7 +154,7 @@ var ErrConsole = errors.New("this account signs in at the console only: it is se
 // byPassword says whether the password is all that a user has to show: there is no second factor and no seal.
 func byPassword(u *store.User) bool {
 	p, err := proofOf(u)
-	return err == nil && len(p.Secret) == 0 && p.Glass == nil
+	return err == nil && !p.second() && p.Glass == nil
 }
 
 // First is the page where a user has something to do before anything else, "" for who may go on.
@@ -244,7 +244,7 @@ func mark(u store.User) string {
 	if err != nil {
 		return "" // no session is of a user whose proof cannot be read
 	}
-	sum := sha256.Sum256([]byte(strings.Join([]string{u.Hash, string(u.Role), string(p.Secret), u.Subject}, "\x00")))
+	sum := sha256.Sum256([]byte(strings.Join([]string{u.Hash, string(u.Role), string(p.Secret) + string(p.Sealed), u.Subject}, "\x00")))
 	return hex.EncodeToString(sum[:12])
 }
 

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -22,7 +23,8 @@ const recoveryCodes = 10
 
 // A proof is what store.User.Proof holds, in JSON; "" is the zero proof.
 type proof struct {
-	Secret   []byte   `json:"totp,omitempty"`     // the key that the user's app has
+	Secret   []byte   `json:"totp,omitempty"`     // the key that the user's app has, as earlier versions left it
+	Sealed   []byte   `json:"sealed,omitempty"`   // the same under the collector's Cover
 	Step     int64    `json:"step,omitempty"`     // the last time step whose code was used: it and those before are refused
 	Recovery []string `json:"recovery,omitempty"` // SHA-256 of the codes that are left, in hex; they are random, so no slow hash is needed
 	Glass    *Glass   `json:"glass,omitempty"`
@@ -39,6 +41,9 @@ func proofOf(u *store.User) (p proof, err error) {
 	return p, nil
 }
 
+// second says whether there is a second factor.
+func (p *proof) second() bool { return len(p.Secret)+len(p.Sealed) > 0 }
+
 // text is what is stored of p.
 func (p proof) text() string {
 	raw, err := json.Marshal(p)
@@ -54,7 +59,7 @@ func (p proof) text() string {
 // HasSecond says whether a user has a second factor. Where that cannot be read, they have one, which no code opens.
 func HasSecond(u *store.User) bool {
 	p, err := proofOf(u)
-	return err != nil || len(p.Secret) > 0
+	return err != nil || p.second()
 }
 
 // RecoveryLeft is how many recovery codes a user has left.
@@ -78,16 +83,19 @@ func (d *Desk) Code(ctx context.Context, u store.User, code string) error {
 	}
 	err := d.change(ctx, &u, func(p *proof) (act store.Act, err error) {
 		plain := plainCode(code)
-		if len(p.Secret) == 0 {
+		if !p.second() {
 			return act, ErrCode
 		}
-		if step := codeStep(p.Secret, plain, now, p.Step); step > 0 {
-			p.Step = step
-			return act, nil
+		secret, covered := d.Cover.secret(u.Name, p)
+		if covered == nil {
+			if step := codeStep(secret, plain, now, p.Step); step > 0 {
+				p.Step = step
+				return act, nil
+			}
 		}
-		i := slices.Index(p.Recovery, codeHash(plain))
+		i := slices.Index(p.Recovery, codeHash(plain)) // good without the key
 		if i < 0 {
-			return act, ErrCode
+			return act, cmp.Or(covered, ErrCode)
 		}
 		p.Recovery = slices.Delete(slices.Clone(p.Recovery), i, i+1)
 		return store.Act{At: now, Who: u.Name, What: SecondFactor, Object: u.Name, Detail: fmt.Sprintf("a recovery code was used, %d are left", len(p.Recovery))}, nil
@@ -115,7 +123,8 @@ func (d *Desk) AddSecond(ctx context.Context, u *store.User, secret []byte, code
 		recovery, hashes[i] = append(recovery, text), codeHash(plainCode(text))
 	}
 	return recovery, d.change(ctx, u, func(p *proof) (store.Act, error) {
-		p.Secret, p.Step, p.Recovery = secret, step, hashes
+		d.Cover.put(u.Name, p, secret)
+		p.Step, p.Recovery = step, hashes
 		return store.Act{At: now, Who: u.Name, What: SecondFactor, Object: u.Name, Detail: "set up"}, nil
 	})
 }
@@ -123,7 +132,7 @@ func (d *Desk) AddSecond(ctx context.Context, u *store.User, secret []byte, code
 // RemoveSecond takes a user's second factor away; who did it is on record. Sessions of the user end.
 func RemoveSecond(ctx context.Context, users store.Users, scope store.Scope, u *store.User, who string, at time.Time) error {
 	return change(ctx, users, scope, u, func(p *proof) (store.Act, error) {
-		p.Secret, p.Step, p.Recovery = nil, 0, nil
+		p.Secret, p.Sealed, p.Step, p.Recovery = nil, nil, 0, nil
 		return store.Act{At: at, Who: who, What: SecondFactor, Object: u.Name, Detail: "removed"}, nil
 	})
 }

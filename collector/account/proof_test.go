@@ -3,13 +3,16 @@ package account
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/roje-ot/roje/collector/share/specimen"
 	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/collector/store/book"
 )
 
 // TestHOTP holds the codes to the test values of RFC 4226, appendix D, and RFC 6238, appendix B (of whose eight digits we
@@ -37,7 +40,7 @@ func secondRig(t *testing.T) (desk *Desk, db store.Users, scope store.Scope, now
 	st, scope := specimen.Store(t)
 	at := specimen.Start
 	now = &at
-	desk = NewDesk(st, scope, func() time.Time { return *now })
+	desk = NewDesk(st, scope, NewCover([32]byte{1}, scope), func() time.Time { return *now })
 	if err := st.PutUser(t.Context(), scope, store.User{Name: "ana", Role: store.Admin, Hash: Hash("a long password"), Created: at}, "test", at); err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +135,7 @@ func TestCodeOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := NewDesk(db, scope, desk.now) // another collector
+	other := NewDesk(db, scope, NewCover([32]byte{1}, scope), desk.now) // another collector
 	for _, code := range []string{recovery[0], hotp(secret, now.Unix()/totpStep+1)} {
 		errs := make([]error, 4)
 		var all sync.WaitGroup
@@ -225,4 +228,63 @@ func FuzzProof(f *testing.F) {
 			t.Errorf("%q: by password %v, second factor %v, seal %v", text, byPassword(&u), HasSecond(&u), p.Glass)
 		}
 	})
+}
+
+// TestCover holds that the key of a second factor is in no row of the store, that what an earlier version left there is sealed,
+// and that another key, or another's row, opens nothing but by a recovery code.
+func TestCover(t *testing.T) {
+	desk, db, scope, now := secondRig(t)
+	ctx, secret := t.Context(), NewSecret()
+	code := func() string { *now = now.Add(time.Minute); return hotp(secret, now.Unix()/totpStep) }
+	u := get(t, db, scope, "ana")
+	open := proof{Secret: secret, Recovery: []string{codeHash("first"), codeHash("second")}}
+	if err := db.SwapProof(ctx, scope, "ana", "", open.text(), store.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	u = get(t, db, scope, "ana")
+	if err := desk.Code(ctx, u, code()); err != nil {
+		t.Errorf("what an earlier version left: %v", err)
+	}
+	for i, want := range []int{1, 0} {
+		if n, err := desk.Cover.SealAll(ctx, db, scope); err != nil || n != want {
+			t.Errorf("time %d: sealed of %d users, %v, want %d", i, n, err, want)
+		}
+	}
+	u = get(t, db, scope, "ana")
+	if p, err := proofOf(&u); err != nil || len(p.Secret) > 0 || len(p.Sealed) == 0 || !HasSecond(&u) || byPassword(&u) {
+		t.Errorf("after that %+v, %v", p, err)
+	}
+	rows := 0
+	err := db.(book.Mover).Dump(ctx, func(table *book.Table, row []any) error {
+		rows++
+		text := fmt.Sprintf("%s %q", table.Name, row)
+		for _, form := range []string{fmt.Sprintf("%q", secret), base64.StdEncoding.EncodeToString(secret), SecretText(secret)} {
+			if strings.Contains(text, strings.Trim(form, `"`)) {
+				t.Errorf("the key stands in %s", text)
+			}
+		}
+		return nil
+	})
+	if err != nil || rows < 2 {
+		t.Fatalf("%d rows, %v", rows, err)
+	}
+	if err := desk.Code(ctx, u, code()); err != nil {
+		t.Errorf("sealed: %v", err)
+	}
+	thief := NewDesk(db, scope, NewCover([32]byte{2}, scope), desk.now)
+	if err := thief.Code(ctx, u, code()); !errors.Is(err, ErrCover) {
+		t.Errorf("under another key: %v, want %v", err, ErrCover)
+	}
+	if err := thief.Code(ctx, u, "first"); err != nil {
+		t.Errorf("a recovery code under another key: %v", err)
+	}
+	if err := db.PutUser(ctx, scope, store.User{Name: "eve", Role: store.Admin, Created: *now}, "test", *now); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.SwapProof(ctx, scope, "eve", "", get(t, db, scope, "ana").Proof, store.Act{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := desk.Code(ctx, get(t, db, scope, "eve"), code()); !errors.Is(err, ErrCover) {
+		t.Errorf("in another's row: %v, want %v", err, ErrCover)
+	}
 }

@@ -110,10 +110,10 @@ func (s *Server) atSecond(w http.ResponseWriter, r *http.Request, status int, v 
 	v.Managed = glass != nil || v.User.Subject != ""
 	v.Has, v.Left = account.HasSecond(&v.User), account.RecoveryLeft(&v.User)
 	if !v.Has && !v.Managed {
-		secret := s.Guard.Sessions.GetBytes(r.Context(), draftKey)
+		secret := s.draft(r, v.User.Name)
 		if secret == nil {
 			secret = account.NewSecret()
-			s.Guard.Sessions.Put(r.Context(), draftKey, secret)
+			s.Guard.Sessions.Put(r.Context(), draftKey, s.Guard.Desk.Cover.Seal(v.User.Name, secret))
 		}
 		v.Secret = fours(account.SecretText(secret))
 		if v.QR, err = draw(account.SecretURL(issuer, v.User.Name, secret)); err != nil {
@@ -124,11 +124,20 @@ func (s *Server) atSecond(w http.ResponseWriter, r *http.Request, status int, v 
 	s.render(w, r, status, "second.html", v)
 }
 
+// draft is the key that a session is setting up, nil where there is none. It lies in the store as sealed as it will be.
+func (s *Server) draft(r *http.Request, name string) []byte {
+	secret, err := s.Guard.Desk.Cover.Open(name, s.Guard.Sessions.GetBytes(r.Context(), draftKey))
+	if err != nil {
+		return nil
+	}
+	return secret
+}
+
 func (s *Server) changeSecond(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, formMost)
 	v := secondView{view: s.view(r)}
 	u, desk, code := v.User, s.Guard.Desk, r.PostFormValue("code")
-	secret := s.Guard.Sessions.GetBytes(r.Context(), draftKey)
+	secret := s.draft(r, u.Name)
 	var err error
 	switch has := account.HasSecond(&u); {
 	case u.Subject != "" || !has && secret == nil:

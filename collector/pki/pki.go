@@ -12,6 +12,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/tls"
@@ -84,6 +85,18 @@ func Open(dir string, now func() time.Time) (*CA, error) {
 		return nil, fmt.Errorf("open ca: %s is not the certificate of a ca", certFile)
 	}
 	return &CA{cert: pair.Leaf, key: key, now: now}, nil
+}
+
+// Derive returns a secret for a purpose, which is the same at every collector with this CA (RFC 5869, HKDF-SHA-256 of the CA's
+// key) and tells nothing of that key.
+func (ca *CA) Derive(purpose string) (secret [32]byte, err error) {
+	der, err := x509.MarshalPKCS8PrivateKey(ca.key)
+	if err != nil {
+		return secret, fmt.Errorf("derive %s: %w", purpose, err)
+	}
+	out, err := hkdf.Key(sha256.New, der, nil, "roje "+purpose, len(secret))
+	copy(secret[:], out)
+	return secret, err
 }
 
 // create makes the root. The certificate is written last: what is there without it is made again.
