@@ -65,8 +65,8 @@ bench-capture: ## capturing beside gopacket and tcpdump, in turns, with the rati
 	$(GO) run ./sensor/capture/bench
 
 .PHONY: bench-store
-bench-store: ## pages and searches of the queue at the API over STORED alerts, 1 and 10 million (hours, many GB)
-	$(GO) test ./collector/store/history -run '^$$' -bench History -alerts $(STORED) -benchtime 1x -timeout 5h
+bench-store: ## at the API: a fleet of 5,000, and pages and searches of the queue over STORED alerts, 1 and 10 million (many GB in TMPDIR)
+	$(GO) test ./collector/store/history -run '^$$' -bench 'Fleet|History' -alerts $(STORED) -benchtime 1x -timeout 5h
 
 .PHONY: bench-ingest
 bench-ingest: ## durable intake of both stores beside the raw store, with the ratios that must hold (PostgreSQL, minutes)

@@ -72,18 +72,7 @@ func BenchmarkHistory(b *testing.B) {
 			questions := append(slices.Clone(asked), struct{ what, path string }{"page in the middle", "/api/v1/alerts?limit=50&cursor=" + middle})
 			for _, q := range questions {
 				b.Run(fmt.Sprintf("%s/%d/%s", filepath.Base(st.name), n, strings.ReplaceAll(q.what, " ", "_")), func(b *testing.B) {
-					var took []time.Duration
-					for b.Loop() {
-						took = took[:0]
-						for range 25 {
-							began := time.Now()
-							get(b, served, q.path)
-							took = append(took, time.Since(began))
-						}
-					}
-					slices.Sort(took)
-					b.ReportMetric(took[len(took)/2].Seconds()*1000, "median-ms")
-					b.ReportMetric(took[len(took)-1].Seconds()*1000, "worst-ms")
+					median(b, func() { get(b, served, q.path) })
 				})
 			}
 		}
@@ -140,6 +129,7 @@ func TestHistory(t *testing.T) {
 		var before map[string]int
 		for _, n := range sizes {
 			st.grow(t, n)
+			faithful(t, st, sc)
 			for _, q := range asked {
 				if body := get(t, served, q.path); !json.Valid(body) {
 					t.Errorf("%s, %s: %.200s", st.name, q.what, body)
