@@ -73,7 +73,7 @@ func (m *metrics) Collect(out chan<- prometheus.Metric) {
 	m.d.collectEvents(out)
 	m.d.collectIncidents(out)
 	m.d.collectBaseline(out)
-	out <- prometheus.MustNewConstMetric(build, prometheus.GaugeValue, 1, m.d.version, m.d.cfg.Phase, m.d.passive.level())
+	out <- prometheus.MustNewConstMetric(build, prometheus.GaugeValue, 1, m.d.version, m.d.phase(), m.d.passive.level())
 }
 
 // openAdmin serves /metrics and /healthz, if the configuration asks for it.
@@ -112,7 +112,7 @@ func (d *daemon) openAdmin() (func() error, error) {
 func (d *daemon) reportHealth() {
 	stats := d.spool.Stats()
 	h := batch.Health{
-		At: time.Now().UTC(), Version: d.version, UptimeS: int64(time.Since(d.began).Seconds()), Phase: d.cfg.Phase,
+		At: time.Now().UTC(), Version: d.version, UptimeS: int64(time.Since(d.began).Seconds()), Phase: d.phase(),
 		Alerts: d.box.raised.Load(), Lost: stats.Lost, SpoolBytes: stats.Bytes, Spooled: stats.Records(), Passive: d.passive.level(),
 	}
 	h.Rules, h.Events, h.Day = d.rules.health(), d.eventHealth(), d.dayHealth()

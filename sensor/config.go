@@ -47,6 +47,8 @@ type Config struct {
 	Admin       string           `yaml:"admin"`                 // address of /metrics and /healthz, loopback only; empty: none
 
 	Maintenance []maintenance.Window `yaml:"maintenance"` // work that is planned: who, why, from, until, hosts, links
+
+	path string // of the file that it was read from; empty: of none
 }
 
 // Recorded names capture files that stand in for an interface.
@@ -71,6 +73,7 @@ func LoadConfig(path string) (Config, error) {
 	if err := strict.Decode(text, &cfg); err != nil {
 		return cfg, fmt.Errorf("config %s: %w", path, err)
 	}
+	cfg.path = path
 	cfg.setDefaults()
 	if err := cfg.Check(); err != nil {
 		return cfg, fmt.Errorf("config %s: %w", path, err)

@@ -94,13 +94,17 @@ func (d *daemon) firstRules() error {
 	return nil
 }
 
-// reloadRules reads the rules anew and judges by them from the next message on. What unchanged rules remember stays. If
-// anything is wrong, nothing changes, and the error says what.
+// reloadRules reads the rules, and what of the configuration can change, anew and judges by them from the next message on.
+// What unchanged rules remember stays. If anything is wrong, nothing changes, and the error says what.
 func (d *daemon) reloadRules() (book *Rulebook, kept int, err error) {
 	f := &d.rules
 	f.turn.Lock()
 	defer f.turn.Unlock()
-	if book, err = d.loadRules(); err != nil {
+	config, err := d.readConfig()
+	if err == nil {
+		book, err = d.loadRules()
+	}
+	if err != nil {
 		f.mu.Lock()
 		f.failures++
 		f.refused = err.Error()
@@ -126,6 +130,7 @@ func (d *daemon) reloadRules() (book *Rulebook, kept int, err error) {
 	f.reloads++
 	f.mu.Unlock()
 	d.courier.Use(book.Settings.sending(d.cfg.Sending))
+	d.reconfigure(config)
 	d.log.Info("rules reloaded", "rules", len(book.Rules), "unchanged", kept)
 	return book, kept, nil
 }

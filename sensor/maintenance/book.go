@@ -41,21 +41,38 @@ func Open(dir string, config []Window) (*Book, error) {
 		err = nil
 	}
 	b.all = slices.DeleteFunc(b.all, func(w *Window) bool { return w == nil || w.Prepare() != nil })
+	if bad := b.Configure(config); bad != nil {
+		return nil, bad
+	}
+	return b, err
+}
+
+// Configure takes the windows of a configuration in place of those of the one before: new ones are added, those that have not
+// begun and stand in it no more are taken out, and those that go on end when it says. What a command has ended stays so. A
+// window that is wrong is an error, and changes nothing.
+func (b *Book) Configure(config []Window) error {
+	config = slices.Clone(config)
 	for i := range config {
-		w := config[i]
-		w.Config = true
-		if bad := w.Prepare(); bad != nil {
-			return nil, bad
+		if bad := config[i].Prepare(); bad != nil {
+			return bad
 		}
-		if b.find(w.ID) == nil {
-			b.all = append(b.all, &w)
+		config[i].Config = true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range config {
+		switch w := b.find(config[i].ID); {
+		case w == nil:
+			b.all = append(b.all, &config[i])
+		case w.Config && !w.Over && !w.Ended:
+			w.Until = config[i].Until
 		}
 	}
-	b.all = slices.DeleteFunc(b.all, func(w *Window) bool { // one that was taken out of the configuration before it began
-		return w.Config && !w.Begun && !slices.ContainsFunc(config, func(c Window) bool { return c.Prepare() == nil && c.ID == w.ID })
+	b.all = slices.DeleteFunc(b.all, func(w *Window) bool {
+		return w.Config && !w.Begun && !slices.ContainsFunc(config, func(c Window) bool { return c.ID == w.ID })
 	})
 	b.sort()
-	return b, err
+	return nil
 }
 
 func (b *Book) sort() {
@@ -113,7 +130,7 @@ func (b *Book) End(id string, at time.Time) (Window, error) {
 	if w == nil || w.Over {
 		return Window{}, fmt.Errorf("no maintenance %q goes on or is to come", id)
 	}
-	if at.Before(w.Until) {
+	if w.Ended = true; at.Before(w.Until) {
 		w.Until = at.UTC()
 	}
 	if !w.Begun {

@@ -27,6 +27,7 @@ type Window struct {
 	Raised   uint64 `json:"raised,omitempty" yaml:"-"`   // alerts raised all the same
 	Begun    bool   `json:"begun,omitempty" yaml:"-"`    // its begin was said
 	Over     bool   `json:"over,omitempty" yaml:"-"`     // its end was said
+	Ended    bool   `json:"ended,omitempty" yaml:"-"`    // by a command
 	Config   bool   `json:"config,omitempty" yaml:"-"`   // it stands in the configuration
 
 	hosts []netip.Prefix
