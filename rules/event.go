@@ -52,9 +52,14 @@ type Flow struct {
 	VLANs                [2]uint16 // outer first
 	NVLAN                uint8
 	Conn                 uint64 // number of the connection, unique in one run; 0 where there is none
+	TTL, SessionTTL      uint8  // time to live, or hop limit, of the packet, and of the first one with content that this end sent on the connection; 0: not known
+	OtherMAC             bool   // the packet carries another link-layer address as its sender than that first one did
 	Unseen               bool   // an end of the connection has acknowledged bytes that the capture does not hold
 	ServerLost           bool   // of a Gap: the bytes are the server's
 }
+
+// Rerouted tells whether the packet has come over another number of routers than this end's first one of the connection.
+func (f *Flow) Rerouted() bool { return f.TTL != f.SessionTTL && f.TTL != 0 && f.SessionTTL != 0 }
 
 // A MAC is a link-layer address; all zero where it is not known.
 type MAC [6]byte

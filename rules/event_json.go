@@ -36,6 +36,7 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 		}
 		dst = append(dst, ']')
 	}
+	dst = appendNumber(dst, "ttl", uint32(e.Flow.TTL), e.Flow.Rerouted())
 	dst = appendNumber(dst, "station", m.Station, m.HasStation)
 	dst = appendNumber(dst, "master", m.Master, m.HasMaster)
 	dst = appendNumber(dst, "code", uint32(m.Code), m.HasCode)

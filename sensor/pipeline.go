@@ -50,6 +50,10 @@ func (p *Pipeline) begin(what rules.What, c *flow.Conn, client protocols.Dir, in
 	server := client.Other()
 	e.Flow.Client, e.Flow.Server = c.Ends[client], c.Ends[server]
 	e.Flow.ClientMAC, e.Flow.ServerMAC = c.MACs[client], c.MACs[server]
+	e.Flow.TTL, e.Flow.SessionTTL = info.TTL, c.TTLs[info.Dir]
+	if first := c.Senders[info.Dir]; first != (flow.MAC{}) && info.HasMAC {
+		e.Flow.OtherMAC = first != info.MACs[0]
+	}
 	e.Flow.Conn, e.Flow.Unseen = p.Base+c.ID, c.Unseen()
 	if c.Transport == flow.UDP {
 		e.Flow.Transport = rules.UDP

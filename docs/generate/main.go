@@ -126,6 +126,18 @@ func rulePage(set []*lang.Rule) string {
 		rows = append(rows, []string{fmt.Sprintf("[%s](#%s)", r.ID, strings.ToLower(r.ID)), r.Name, r.Severity.String(), strings.Join(r.Techniques, ", ")})
 	}
 	table(&b, []string{"rule", "name", "severity", "ATT&CK for ICS"}, rows)
+	b.WriteString("## The catalogue of detections\n\nEvery row, what finds it, and what of it cannot be seen.\n\n")
+	rows = nil
+	for _, d := range pack.Catalogue {
+		var finds []string
+		for _, r := range set {
+			if strings.HasPrefix(r.ID, d.ID+"-") {
+				finds = append(finds, fmt.Sprintf("[%s](#%s)", r.ID[len(d.ID)+1:], strings.ToLower(r.ID)))
+			}
+		}
+		rows = append(rows, []string{d.ID, d.Name, strings.Join(finds, ", ") + d.Elsewhere, d.Unseen})
+	}
+	table(&b, []string{"row", "detection", "found by", "not seen"}, rows)
 	for _, r := range set {
 		fmt.Fprintf(&b, "## %s\n\n**%s.** Severity %s; %s.\n\n", r.ID, r.Name, r.Severity, techniques(r))
 		for _, part := range []struct{ title, text string }{

@@ -77,6 +77,7 @@ type Health struct {
 	UptimeS    int64        `json:"uptime_s"`
 	Phase      string       `json:"phase"`                     // of the baseline: off, learn, enforce
 	Interfaces []string     `json:"interfaces"`                // what it listens to
+	Taps       []string     `json:"taps,omitempty"`            // names of the paths that these watch, as its site calls them
 	Packets    uint64       `json:"packets"`                   // seen since it started
 	Dropped    uint64       `json:"dropped"`                   // lost by the kernel since it started
 	Messages   uint64       `json:"messages"`                  // decoded since it started

@@ -20,6 +20,7 @@ const (
 	Doubtful                    // a point whose quality is not good
 	Counting                    // a point that is a counter
 	Timed                       // a point with a time tag
+	Rerouted                    // a packet of another sender, or another way, than the first of its connection
 )
 
 // Shown is what e shows.
@@ -32,6 +33,9 @@ func Shown(e *rules.Event) (n Need) {
 	}
 	if e.Facts.Slow {
 		n |= Delayed
+	}
+	if e.Flow.OtherMAC || e.Flow.Rerouted() {
+		n |= Rerouted
 	}
 	m := e.Msg
 	if m == nil {

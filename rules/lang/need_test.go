@@ -30,6 +30,7 @@ func TestNeed(t *testing.T) {
 		{`where: kind == "analog_in"`, 0},
 		{`where: not (skew_ms > 5)`, 0},
 		{`where: slow`, lang.Delayed},
+		{`where: rerouted and approved`, lang.Rerouted},
 		{"state: {by: [client], window: 1m}\n  where: not approved and count > 3", lang.Unapproved},
 		{"state: {by: [client], window: 1m, only: new_link}\n  where: count > 3", lang.Unlearned},
 		{"state: {by: [client], window: 1m, prior: code == 5}\n  where: new_link and prior", 0},
@@ -67,6 +68,9 @@ func TestShown(t *testing.T) {
 		want  lang.Need
 	}{
 		{"an ARP packet", rules.Event{What: rules.ARP}, lang.Unapproved},
+		{"another way", rules.Event{Flow: rules.Flow{TTL: 63, SessionTTL: 64}, Facts: rules.Facts{Approved: true}}, lang.Rerouted},
+		{"another sender", rules.Event{Flow: rules.Flow{OtherMAC: true}, Facts: rules.Facts{Approved: true}}, lang.Rerouted},
+		{"the same way", rules.Event{Flow: rules.Flow{TTL: 64, SessionTTL: 64}, Facts: rules.Facts{Approved: true}}, 0},
 		{"learned", rules.Event{Facts: rules.Facts{Approved: true}, Msg: &protocols.Message{}}, 0},
 		{"a new link", rules.Event{Facts: rules.Facts{Novel: rules.NewLink}}, lang.Unlearned | lang.Unapproved},
 		{"slow, and nobody asked", rules.Event{Facts: rules.Facts{Approved: true, Slow: true}, Msg: &protocols.Message{Turn: protocols.Unpaired}}, lang.Delayed | lang.Unpaired},

@@ -41,7 +41,10 @@ func appendAddr(dst []byte, a netip.AddrPort) []byte {
 func appendFlow(dst []byte, f *rules.Flow) []byte {
 	dst = appendAddr(appendAddr(dst, f.Client), f.Server)
 	dst = append(append(dst, f.ClientMAC[:]...), f.ServerMAC[:]...)
-	dst = append(dst, byte(f.Transport), byte(f.Outcome), f.NVLAN, byte(bit(f.Unseen, 0)|bit(f.ServerLost, 1)))
+	dst = append(dst, byte(f.Transport), byte(f.Outcome), f.NVLAN, byte(bit(f.Unseen, 0)|bit(f.ServerLost, 1)|bit(f.TTL != 0, 2)|bit(f.OtherMAC, 3)))
+	if f.TTL != 0 { // as bit 2 says: files from before it have none
+		dst = append(dst, f.TTL, f.SessionTTL)
+	}
 	for _, v := range f.VLANs {
 		dst = binary.LittleEndian.AppendUint16(dst, v)
 	}
@@ -143,7 +146,10 @@ func (c *cursor) flow() (f rules.Flow) {
 	copy(f.ServerMAC[:], c.take(len(f.ServerMAC)))
 	f.Transport, f.Outcome, f.NVLAN = rules.Transport(c.u8()&1), rules.Outcome(min(c.u8(), byte(rules.Refused))), min(c.u8(), byte(len(f.VLANs)))
 	marks := c.u8()
-	f.Unseen, f.ServerLost = marks&1 != 0, marks&2 != 0
+	f.Unseen, f.ServerLost, f.OtherMAC = marks&1 != 0, marks&2 != 0, marks&8 != 0
+	if marks&4 != 0 {
+		f.TTL, f.SessionTTL = c.u8(), c.u8()
+	}
 	for i := range f.VLANs {
 		f.VLANs[i] = c.u16()
 	}

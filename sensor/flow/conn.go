@@ -34,6 +34,8 @@ type Conn struct {
 	TLS         *TLS                // if it is encrypted: what its handshake shows
 	MACs        [2]MAC              // last seen, by end
 	Tags        [2]Tags             // last seen, by sending end
+	TTLs        [2]uint8            // of the first packet with content, by sending end
+	Senders     [2]MAC              // of the first packet with content, by sending end; zero if the link has none
 	VNI         uint32              // VXLAN network identifier, 0 if none
 	First       int64               // time of its first packet
 	Last        int64               // time of its last packet

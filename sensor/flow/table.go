@@ -115,6 +115,9 @@ func (t *Table) touch(c *Conn, dir protocols.Dir, v *view) {
 		}
 	}
 	c.Tags[dir] = v.info.Tags
+	if c.TTLs[dir] == 0 && len(v.payload) > 0 {
+		c.TTLs[dir], c.Senders[dir] = v.info.TTL, v.info.MACs[0]
+	}
 	c.list.move(c)
 }
 

@@ -262,6 +262,16 @@ func (d *duty) restart(after time.Duration) {
 	})
 }
 
+// Restart is what a station does by itself after a loss of power, for one: its connections go, and the next ones find a
+// started station.
+func (o *Outstation) Restart() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, d := range o.listening() {
+		d.restart(0)
+	}
+}
+
 // Drop breaks the connections, as a fault of the network does; the station itself goes on.
 func (o *Outstation) Drop() {
 	o.mu.Lock()

@@ -34,8 +34,8 @@ func (n *Net) Intercept(by, victim, peer *Host) *Interception {
 	return i
 }
 
-// macs says which addresses a frame from a to b carries at the tap.
-func (n *Net) macs(a, b *Host) (src, dst net.HardwareAddr) {
+// macs says which addresses a frame from a to b carries at the tap, and over how many hosts it has come there.
+func (n *Net) macs(a, b *Host) (src, dst net.HardwareAddr, over uint8) {
 	src, dst = a.wireMAC(), b.wireMAC()
 	for _, i := range n.middle {
 		if !i.End.IsZero() && n.now.After(i.End) {
@@ -43,12 +43,12 @@ func (n *Net) macs(a, b *Host) (src, dst net.HardwareAddr) {
 		}
 		switch {
 		case a == i.Peer && b == i.Victim:
-			src = i.By.MAC
+			src, over = i.By.MAC, 1
 		case a == i.Victim && b == i.Peer:
 			dst = i.By.MAC
 		}
 	}
-	return src, dst
+	return src, dst, over
 }
 
 func (h *Host) wireMAC() net.HardwareAddr {
@@ -137,12 +137,12 @@ func (h *Host) Ask(addr netip.Addr) {
 func (h *Host) ip(to netip.Addr, proto layers.IPProtocol) ([]gopacket.SerializableLayer, *layers.IPv4) {
 	h.ipID++
 	peer := h.net.hosts[to]
-	src, dst := h.wireMAC(), h.LAN.Router
+	src, dst, over := h.wireMAC(), h.LAN.Router, uint8(0)
 	if peer != nil {
-		src, dst = h.net.macs(h, peer)
+		src, dst, over = h.net.macs(h, peer)
 	}
 	ip := &layers.IPv4{
-		Version: 4, Id: h.ipID, Flags: layers.IPv4DontFragment, TTL: h.TTL, Protocol: proto,
+		Version: 4, Id: h.ipID, Flags: layers.IPv4DontFragment, TTL: h.TTL - over, Protocol: proto,
 		SrcIP: h.Addr.AsSlice(), DstIP: to.AsSlice(),
 	}
 	return append(h.link(src, dst, layers.EthernetTypeIPv4), ip), ip
