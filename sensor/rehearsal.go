@@ -154,7 +154,7 @@ func (d *daemon) prepareRehearsal() error {
 	now := d.judgeTime()
 	var make func() (*baseline.Baseline, error)
 	switch {
-	case !d.base.Learning():
+	case !d.base.Learning(), r.base != nil && !d.base.Copies():
 		r.base, r.judge, r.made, r.tried = nil, nil, 0, 0
 	case now == 0:
 	case r.base != nil && now-r.made < candidateAge && r.book == inForce:
@@ -224,6 +224,7 @@ func (d *daemon) askRehearsal(o *RehearsalOrder, by func(string) string) (baseli
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	h, classes, learning := r.tally.health(r.base != nil), slices.Clone(r.tally.Classes), d.base.Learning()
+	copies := d.base.Copies()
 	examples := map[string]string{}
 	for _, day := range r.tally.Days {
 		maps.Copy(examples, day.Example)
@@ -232,6 +233,8 @@ func (d *daemon) askRehearsal(o *RehearsalOrder, by func(string) string) (baseli
 		switch {
 		case !learning:
 			fmt.Fprintln(out, "nothing is being learned: what is approved is enforced")
+		case !copies:
+			fmt.Fprintln(out, baseline.ErrLarge)
 		case !h.Ready:
 			fmt.Fprintf(out, "nothing of %v was seen often enough yet; `roje-sensor baseline propose` shows what was\n", classes)
 		}

@@ -1,8 +1,10 @@
 package baseline
 
 import (
+	"errors"
 	"maps"
 	"time"
+	"unsafe"
 
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/sensor/course"
@@ -23,10 +25,38 @@ func (b *Baseline) Learning() bool {
 	return false
 }
 
+// What a copy of the baseline may stand beside: the baseline, the copy and the items that it is made of take at most
+// memory between them. Without a copy the tables alone are bounded, by their caps.
+const (
+	memory     = 100 << 20
+	mostCopied = memory / 4
+)
+
+// ErrLarge says that there is no room for a copy of the baseline.
+var ErrLarge = errors.New("too much was learned to judge it a second time: approve or reject what waits, or look for who floods the network")
+
+// Copies tells whether there is room for a candidate.
+func (b *Baseline) Copies() bool { return b.size() <= mostCopied }
+
+// size is how many bytes the tables take, about: what TestFull has measured, rounded up.
+func (b *Baseline) size() int {
+	n := len(b.hosts)*500 + len(b.spans)*600 + b.runs*100 + len(b.targets)*380 + b.courses.Size()
+	for _, l := range b.links {
+		n += 1000 + len(l.stations)*220 + len(l.ops)*270
+		if l.delays != nil {
+			n += int(unsafe.Sizeof(*l.delays))
+		}
+	}
+	return n
+}
+
 // Candidate takes, on the goroutine that owns b, what is known. The function it returns may run on another goroutine: it
 // makes a Baseline in memory that enforces what was approved and what waits in these classes at now, as if that had
-// been approved, or returns nil where nothing would be enforced. What b learns afterwards does not come into it.
+// been approved, or returns nil where nothing would be enforced, and ErrLarge where there is no room for it. What b learns afterwards does not come into it.
 func (b *Baseline) Candidate(classes []Class, now time.Time) func() (*Baseline, error) {
+	if !b.Copies() {
+		return func() (*Baseline, error) { return nil, ErrLarge }
+	}
 	var items []*Item
 	b.each(func(it *Item, _ *mark) { items = append(items, it) })
 	for _, h := range b.hosts {

@@ -5,12 +5,14 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/sensor/course"
 
 	"github.com/roje-ot/roje/testdata/need"
 )
@@ -37,6 +39,54 @@ func fill(b *Baseline) {
 	}
 }
 
+// approveValues approves what was learned of every measured point, of which fill has shown more than there is room for.
+func approveValues(t *testing.T, b *Baseline) {
+	if b.courses.Overflow == 0 {
+		t.Error("the room for measured points is not used up")
+	}
+	b.courses.Each(func(v *course.Values) { b.courses.Approve(v.Point, &course.Grant{Who: "test"}) })
+}
+
+// TestCopy: a baseline beside which a copy of itself is said to fit leaves room for it, and for what it is made of.
+func TestCopy(t *testing.T) {
+	need.Long(t)
+	var before, after, peak runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	b := openIn(t, "", rules.Learn)
+	for i := 0; b.size() < mostCopied*15/16; i++ { // of each kind of entries as many as of the others
+		client, server := fmt.Sprintf("10.1.%d.%d", i>>8, i&255), fmt.Sprintf("10.2.%d.%d", i>>8, i&255)
+		of := func(s step) step { return s.with(func(s *step) { s.client, s.server = client, server }) }
+		b.steadily(of(poll), of(answer), of(write))
+		for code := range uint16(30) {
+			b.steadily(of(poll).with(func(s *step) { s.code, s.points = code, nil }))
+		}
+		for page := range uint32(3) {
+			b.steadily(of(answer).with(func(s *step) { s.points = values(page*64, slices.Repeat([]float64{7}, 64)...) }))
+		}
+	}
+	make := b.Candidate([]Class{Reads, Commands, Mixed}, time.Unix(0, 30*hour))
+	runtime.GC()
+	runtime.ReadMemStats(&peak) // the baseline, and what the copy is made of
+	c, err := make()
+	if err != nil || c == nil {
+		t.Fatal(c, err)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if n := len(c.Items()); n < len(b.Items())/2 {
+		t.Errorf("the copy has %d items of %d", n, len(b.Items()))
+	}
+	const mb = 1 << 20
+	beside, together := int64(peak.HeapAlloc-before.HeapAlloc), int64(after.HeapAlloc-before.HeapAlloc)
+	t.Logf("%d items: with what a copy is made of %d MB, with the copy %d MB", len(b.Items()), beside/mb, together/mb)
+	if beside+int64(c.size()) > memory || together > memory {
+		t.Errorf("with what a copy is made of %d MB, with the copy %d MB: more than %d", beside/mb, together/mb, memory/mb)
+	}
+	runtime.KeepAlive(make)
+	runtime.KeepAlive(b)
+}
+
 // TestFull: a full baseline, with a version of it, keeps within memory and on disk what the sensor has for it, and comes
 // back whole.
 func TestFull(t *testing.T) {
@@ -47,15 +97,22 @@ func TestFull(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	b := openIn(t, dir, rules.Learn)
 	fill(b)
+	approveValues(t, b)
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	const mb = 1 << 20
 	used := int64(after.HeapAlloc) - int64(before.HeapAlloc)
-	if used > 100*mb {
+	if size := int64(b.size()); size < used || size > used*3/2 || b.Copies() {
+		t.Errorf("a full baseline is said to take %d MB, and a copy to fit beside it: %v; it takes %d MB", size/mb, b.Copies(), used/mb)
+	}
+	if used > memory {
 		t.Errorf("a full baseline takes %d MB, want at most 100", used/mb)
 	}
 	if len(b.links) != maxLinks || len(b.targets) != maxTargets || len(b.hosts) < maxHosts-maxHosts/share {
 		t.Errorf("%d links, %d targets, %d hosts: not full", len(b.links), len(b.targets), len(b.hosts))
+	}
+	if c, err := b.Candidate(Classes(), time.Unix(0, 100*hour))(); c != nil || err != ErrLarge {
+		t.Errorf("a copy of a full baseline: %v", err)
 	}
 	b.Approve("test", time.Unix(0, 100*hour))
 	n := len(b.Items())

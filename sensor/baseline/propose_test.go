@@ -3,12 +3,15 @@ package baseline
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/rules"
@@ -168,6 +171,38 @@ func TestVersions(t *testing.T) {
 	b.versions[1].Who = "carl"
 	if _, err := b.Versions(); err == nil || !strings.Contains(err.Error(), "version 2") {
 		t.Errorf("a changed version gives %v", err)
+	}
+}
+
+// TestVersionTexts: of old versions as many items are kept as fit, and those of the latest in any case.
+func TestVersionTexts(t *testing.T) {
+	for _, c := range []struct{ versions, size, kept int }{{30, 100, keptTexts}, {10, maxTexts / 4, 4}, {2, maxTexts + 1, 1}} {
+		b := openIn(t, t.TempDir(), rules.Learn)
+		for n := 1; n <= c.versions; n++ {
+			v := Version{N: n}
+			b.versions = append(b.versions, v)
+			if b.texts == nil {
+				b.texts = map[int][]byte{}
+			}
+			b.texts[n] = make([]byte, c.size)
+			if n%10 == 0 || n == c.versions {
+				if err := b.Flush(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		var kept []uint64
+		if err := b.db.View(func(tx *bbolt.Tx) error {
+			return tx.Bucket(textBucket).ForEach(func(key, _ []byte) error { kept = append(kept, binary.BigEndian.Uint64(key)); return nil })
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if len(kept) != c.kept || kept[len(kept)-1] != uint64(c.versions) {
+			t.Errorf("%d versions of %d bytes: %v are kept, want %d", c.versions, c.size, kept, c.kept)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

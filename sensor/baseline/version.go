@@ -31,8 +31,12 @@ type Version struct {
 	Hash  string    `json:"hash"`            // of all the rest
 }
 
-// keptTexts is of how many versions the items are kept, to go back to; the chain itself is kept whole.
-const keptTexts = 20
+// keptTexts is of how many versions the items are kept at most, to go back to, and maxTexts how many bytes they take: full
+// tables leave so much room in the file. Those of the latest are always kept, and the chain itself is kept whole.
+const (
+	keptTexts = 20
+	maxTexts  = 24 << 20
+)
 
 var (
 	versionBucket = []byte("version")      // number, big-endian -> JSON of Version
@@ -118,7 +122,7 @@ func (b *Baseline) itemsOf(n int) ([]*Item, error) {
 		}
 	}
 	if packed == nil {
-		return nil, fmt.Errorf("the items of version %d are no longer kept; those of the latest %d are", n, keptTexts)
+		return nil, fmt.Errorf("the items of version %d are no longer kept: those of the latest %d are, as far as %d MB hold them", n, keptTexts, maxTexts>>20)
 	}
 	z, err := gzip.NewReader(bytes.NewReader(packed))
 	if err != nil {
@@ -274,7 +278,28 @@ func storeVersions(tx *bbolt.Tx, versions []Version, texts map[int][]byte) error
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(chain.Put(number(v.N), value), kept.Put(number(v.N), text), kept.Delete(number(v.N-keptTexts))); err != nil {
+		if err := errors.Join(chain.Put(number(v.N), value), kept.Put(number(v.N), text)); err != nil {
+			return err
+		}
+	}
+	var old [][]byte
+	size, n := 0, 0
+	for c, key, text := kept.Cursor(), []byte(nil), []byte(nil); ; {
+		if n == 0 {
+			key, text = c.Last()
+		} else {
+			key, text = c.Prev()
+		}
+		if key == nil {
+			break
+		}
+		size, n = size+len(text), n+1
+		if n > keptTexts || n > 1 && size > maxTexts {
+			old = append(old, slices.Clone(key))
+		}
+	}
+	for _, key := range old {
+		if err := kept.Delete(key); err != nil {
 			return err
 		}
 	}

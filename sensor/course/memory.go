@@ -3,6 +3,7 @@ package course
 import (
 	"math"
 	"net/netip"
+	"unsafe"
 
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/rules"
@@ -96,6 +97,17 @@ func (t *Track) make(id uint64) *page {
 		t.pages[id] = p
 	}
 	return p
+}
+
+// Size is how many bytes the tables take, about.
+func (m *Memory) Size() (n int) {
+	n = len(m.seen) * int(unsafe.Sizeof(mark{}))
+	m.every(netip.Addr{}, func(p *page) {
+		if n += int(unsafe.Sizeof(*p)); p.approvals != nil {
+			n += int(unsafe.Sizeof(*p.approvals))
+		}
+	})
+	return n
 }
 
 // salt is another number for each page.
