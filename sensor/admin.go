@@ -133,7 +133,7 @@ func (d *daemon) reportHealth() {
 		}
 	}
 	d.coverHealth(&h)
-	h.Baseline = d.baselineHealth()
+	h.Baseline, h.Taps = d.baselineHealth(), d.cfg.Taps
 	if sent := d.passive.sent(); sent > 0 {
 		h.Passive = fmt.Sprintf("BROKEN: the watched ports have sent %d frames", sent)
 		d.log.Error("a watched port has sent", "frames", sent)

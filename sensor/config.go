@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/rules/strict"
 	"github.com/roje-ot/roje/sensor/coverage"
 	"github.com/roje-ot/roje/sensor/evidence"
@@ -24,6 +25,7 @@ type Config struct {
 	Name        string           `yaml:"name"`          // of the sensor, in alert ids; default: the enrolled name, or the host's
 	State       string           `yaml:"state"`         // folder of the baseline and the spool; default /var/lib/roje-sensor
 	Interfaces  []string         `yaml:"interfaces"`    // the SPAN ports
+	Taps        []string         `yaml:"taps"`          // names of the paths that they watch; the collector compares commands of sensors that name the same one
 	Prefilter   []string         `yaml:"prefilter"`     // those of them so fast that what nobody wants is dropped in the driver; see sources_prefilter.go
 	Replay      Recorded         `yaml:"replay"`        // capture files instead of interfaces, for demos
 	Phase       string           `yaml:"phase"`         // learn, enforce (default) or off
@@ -120,6 +122,13 @@ func (c *Config) Check() error {
 	}
 	if _, err := ParsePhase(c.Phase); err != nil {
 		errs = append(errs, err)
+	}
+	for i, tap := range c.Taps {
+		if err := batch.CheckName("a tap", tap); err != nil {
+			errs = append(errs, fmt.Errorf("taps: %w", err))
+		} else if slices.Contains(c.Taps[:i], tap) {
+			bad("taps names %s twice", tap)
+		}
 	}
 	if err := c.Budget.check(); err != nil {
 		errs = append(errs, err)
