@@ -2,12 +2,10 @@ package cmd
 
 import (
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -72,28 +70,6 @@ func (p *staged) of(r *ledger.Record) int {
 	return slices.IndexFunc(p.deeds, func(d deed) bool { return !began.Before(d.from) && began.Before(d.to) })
 }
 
-// confusion counts what the lab said against what the ledger says.
-type confusion map[[2]string]int
-
-func (c confusion) String() string {
-	rows, columns := map[string]bool{}, map[string]bool{}
-	for k := range c {
-		rows[k[0]], columns[k[1]] = true, true
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%-12s", "lab \\ ledger")
-	for _, col := range slices.Sorted(maps.Keys(columns)) {
-		fmt.Fprintf(&b, "%12s", col)
-	}
-	for _, row := range slices.Sorted(maps.Keys(rows)) {
-		fmt.Fprintf(&b, "\n%-12s", row)
-		for _, col := range slices.Sorted(maps.Keys(columns)) {
-			fmt.Fprintf(&b, "%12d", c[[2]string{row, col}])
-		}
-	}
-	return b.String()
-}
-
 const (
 	transactions = 1000
 	losses       = 20 // times that other packets are lost
@@ -118,7 +94,7 @@ func TestLedgerLab(t *testing.T) {
 		}
 		for _, loss := range []float64{0, 0.01, 0.05} {
 			t.Run(fmt.Sprintf("%s, %g %% lost", proto.name, 100*loss), func(t *testing.T) {
-				table, seen := confusion{}, make([]int, len(p.deeds))
+				table, seen := ledgertest.Confusion{}, make([]int, len(p.deeds))
 				wrong := 0
 				var records []*ledger.Record
 				for seed := range losses {
@@ -134,12 +110,11 @@ func TestLedgerLab(t *testing.T) {
 					}
 					d := p.deeds[i]
 					seen[i]++
-					table[[2]string{string(d.outcome), string(r.Outcome)}]++
-					unknown := loss > 0 && r.Outcome == ledger.UnknownGap
-					differs := r.Outcome != d.outcome || r.Point == nil || r.Point.Addr != d.addr || d.valued && (r.Value == nil || *r.Value != d.value) || loss == 0 && r.Model != d.model
-					if differs && !unknown {
+					table.Add(d.outcome, r)
+					truth := ledgertest.Truth{Outcome: d.outcome, Model: d.model, Addr: d.addr, Value: d.value, Valued: d.valued}
+					if what := truth.Wrong(r, loss); what != "" {
 						if wrong++; wrong <= 5 {
-							t.Errorf("transaction %d: lab %+v\nledger %+v point %+v", i, d, r, r.Point)
+							t.Errorf("transaction %d: the %s: lab %+v\nledger %+v point %+v", i, what, d, r, r.Point)
 						}
 					}
 				}
@@ -149,10 +124,8 @@ func TestLedgerLab(t *testing.T) {
 					}
 				}
 				if loss == 0 {
-					for _, o := range proto.all {
-						if table[[2]string{string(o), string(o)}] == 0 {
-							t.Errorf("no transaction was %s", o)
-						}
+					if none := table.Lacks(proto.all...); none != nil {
+						t.Errorf("no transaction was %s", none)
 					}
 				}
 				t.Logf("%d packets, %d wrong\n%v", len(p.frames), wrong, table)

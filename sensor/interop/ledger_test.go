@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"os/exec"
@@ -127,21 +126,9 @@ func (s *shift) of(r *ledger.Record) int {
 	return i - 1
 }
 
-// wrong says what is wrong with r as the record of d, or nothing.
-func (d *deed) wrong(r *ledger.Record, loss float64) string {
-	switch {
-	case loss > 0 && r.Outcome == ledger.UnknownGap:
-		return ""
-	case r.Outcome != d.outcome:
-		return "outcome"
-	case r.Point == nil || int(r.Point.Addr) != d.addr:
-		return "point"
-	case d.shown && (r.Value == nil || *r.Value != d.value):
-		return "value"
-	case loss == 0 && r.Model != d.model:
-		return "model"
-	}
-	return ""
+// truth is d as a record of it must be.
+func (d *deed) truth() ledgertest.Truth {
+	return ledgertest.Truth{Outcome: d.outcome, Model: d.model, Addr: uint32(d.addr), Value: d.value, Valued: d.shown}
 }
 
 // late says whether the answer came when the stack, on a busy machine, had given up waiting for it, so that both are right.
@@ -155,7 +142,7 @@ func (p *party) hold(t *testing.T) {
 	all := p.work(t)
 	packets, late := 0, 0
 	for _, loss := range []float64{0, 0.01, 0.05} {
-		table, wrong := map[[2]ledger.Outcome]int{}, 0
+		table, wrong := ledgertest.Confusion{}, 0
 		for number, s := range all {
 			for seed := range lossRuns {
 				if loss == 0 && seed > 0 {
@@ -182,8 +169,8 @@ func (p *party) hold(t *testing.T) {
 						continue
 					}
 					d := &s.deeds[i]
-					table[[2]ledger.Outcome{d.outcome, r.Outcome}]++
-					if what := d.wrong(r, loss); what != "" {
+					table.Add(d.outcome, r)
+					if what := d.truth().Wrong(r, loss); what != "" {
 						if wrong++; wrong <= 5 {
 							t.Errorf("%s, session %d, transaction %d, %g %% lost: the %s differs: the stack says %v; the ledger %+v, point %+v", p.name, number, i, 100*loss, what, d, r, r.Point)
 						}
@@ -192,13 +179,11 @@ func (p *party) hold(t *testing.T) {
 			}
 		}
 		if loss == 0 {
-			for _, o := range p.wants {
-				if table[[2]ledger.Outcome{o, o}] == 0 {
-					t.Errorf("%s: no transaction was %s", p.name, o)
-				}
+			if none := table.Lacks(p.wants...); none != nil {
+				t.Errorf("%s: no transaction was %s", p.name, none)
 			}
 		}
-		t.Logf("%s: %d packets, %g %% lost, %d records are wrong\n%s", p.name, packets, 100*loss, wrong, confusion(table))
+		t.Logf("%s: %d packets, %g %% lost, %d records are wrong\n%v", p.name, packets, 100*loss, wrong, table)
 	}
 	if late > 0 {
 		t.Logf("%s: %d answers came when the stack had given up waiting for them", p.name, late)
@@ -206,26 +191,6 @@ func (p *party) hold(t *testing.T) {
 	if p.cannot != "" {
 		t.Logf("%s cannot: %s", p.name, p.cannot)
 	}
-}
-
-// confusion shows what the stack said, by row, against what the ledger says.
-func confusion(table map[[2]ledger.Outcome]int) string {
-	rows, columns := map[ledger.Outcome]bool{}, map[ledger.Outcome]bool{}
-	for k := range table {
-		rows[k[0]], columns[k[1]] = true, true
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%-14s", "stack \\ ledger")
-	for _, col := range slices.Sorted(maps.Keys(columns)) {
-		fmt.Fprintf(&b, "%12s", col)
-	}
-	for _, row := range slices.Sorted(maps.Keys(rows)) {
-		fmt.Fprintf(&b, "\n%-14s", row)
-		for _, col := range slices.Sorted(maps.Keys(columns)) {
-			fmt.Fprintf(&b, "%12d", table[[2]ledger.Outcome{row, col}])
-		}
-	}
-	return b.String()
 }
 
 // script is the act of a program that runs both ends: it reads deeds, and says of each what became of it.

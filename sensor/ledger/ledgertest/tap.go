@@ -1,4 +1,5 @@
-// Package ledgertest shows captured packets to a ledger through the sensor's own flow table and pipeline.
+// Package ledgertest shows captured packets to a ledger through the sensor's own flow table and pipeline, and holds its
+// records against what those who commanded say.
 package ledgertest
 
 import (
