@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,33 +13,39 @@ import (
 	"github.com/roje-ot/roje/testdata/need"
 )
 
-// TestLabGoals holds the goals that the lab's captures can say something of, and that what is missing is said.
-func TestLabGoals(t *testing.T) {
+// TestGoals holds every goal that the lab's captures can say something of, and those of the corpus where it is at hand. All
+// of it is judged once.
+func TestGoals(t *testing.T) {
 	need.Long(t)
-	r, err := judgeAll(t.Context(), filepath.Join(need.Root(t), "testdata"), filepath.Join(t.TempDir(), "nowhere"))
+	corpus := os.Getenv("ROJE_CORPUS")
+	if corpus == "" {
+		corpus = filepath.Join(need.Root(t), "..", "shared", "pcaps")
+	}
+	r, err := judgeAll(t.Context(), filepath.Join(need.Root(t), "testdata"), corpus)
 	if err != nil {
 		t.Fatal(err)
 	}
 	hold(t, r, "G1", "G2", "G7", "G11", "G12", "G13")
 	holdRules(t, r)
-	if !slices.ContainsFunc(r.skipped, func(s string) bool { return strings.HasPrefix(s, "every public data set: no corpus") }) {
-		t.Errorf("nobody says that the corpus is missing: %q", r.skipped)
-	}
+	t.Run("corpus", func(t *testing.T) {
+		need.Corpus(t)
+		judged(t, r, "G5", "G10", "G14")
+		for _, s := range r.skipped {
+			if strings.Contains(s, "nobody says") || strings.Contains(s, "labels.json does not have it") {
+				t.Error(s)
+			}
+		}
+	})
 }
 
-// TestCorpusGoals holds every goal that the corpus and the lab can say something of.
-func TestCorpusGoals(t *testing.T) {
-	need.Long(t)
-	corpus := need.Corpus(t)
-	r, err := judgeAll(t.Context(), filepath.Join(need.Root(t), "testdata"), corpus)
-	if err != nil {
+// TestNoCorpus: that the public captures are missing is said.
+func TestNoCorpus(t *testing.T) {
+	var r report
+	if err := r.judgePublic(t.Context(), nil, filepath.Join(t.TempDir(), "nowhere")); err != nil {
 		t.Fatal(err)
 	}
-	hold(t, r, "G1", "G2", "G5", "G7", "G10", "G11", "G12", "G13", "G14")
-	for _, s := range r.skipped {
-		if strings.Contains(s, "nobody says") || strings.Contains(s, "labels.json does not have it") {
-			t.Error(s)
-		}
+	if len(r.skipped) != 1 || !strings.HasPrefix(r.skipped[0], "every public data set: no corpus") {
+		t.Errorf("nobody says that the corpus is missing: %q", r.skipped)
 	}
 }
 
@@ -51,14 +58,20 @@ func hold(t *testing.T, r *report, ids ...string) {
 	for _, g := range r.failed() {
 		t.Errorf("%s, %s: want %s, got %s", g.id, g.data, g.target, g.got)
 	}
-	for _, id := range ids {
-		if !slices.ContainsFunc(r.goals, func(g goal) bool { return g.id == id }) {
-			t.Errorf("%s was not judged", id)
-		}
-	}
+	judged(t, r, ids...)
 	for _, v := range r.verdicts {
 		if v.set == "lab act" && (len(v.attacks) != 1 || len(v.attacks[0].alerts) == 0 || v.attacks[0].order[0] != v.attacks[0].technique || v.most() > 2) {
 			t.Errorf("%s: found %s with technique %s in %d incidents", v.name, v.after(), v.first(), v.most())
+		}
+	}
+}
+
+// judged reports the goals that nothing was said of.
+func judged(t *testing.T, r *report, ids ...string) {
+	t.Helper()
+	for _, id := range ids {
+		if !slices.ContainsFunc(r.goals, func(g goal) bool { return g.id == id }) {
+			t.Errorf("%s was not judged", id)
 		}
 	}
 }

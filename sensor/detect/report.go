@@ -39,13 +39,20 @@ func judgeAll(ctx context.Context, lab, corpus string) (*report, error) {
 	if err := r.judgeLab(ctx, j); err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(corpus, "labels.json")); err != nil {
-		r.skipped = append(r.skipped, fmt.Sprintf("every public data set: no corpus (%v); say -corpus DIR or set ROJE_CORPUS", err))
-	} else if err := r.judgeCorpus(ctx, j); err != nil {
+	if err := r.judgePublic(ctx, j, corpus); err != nil {
 		return nil, err
 	}
 	r.goals, err = goals(ctx, j, r)
 	return r, err
+}
+
+// judgePublic judges the captures of the corpus, or says that there is none.
+func (r *report) judgePublic(ctx context.Context, j *judge, corpus string) error {
+	if _, err := os.Stat(filepath.Join(corpus, "labels.json")); err != nil {
+		r.skipped = append(r.skipped, fmt.Sprintf("every public data set: no corpus (%v); say -corpus DIR or set ROJE_CORPUS", err))
+		return nil
+	}
+	return r.judgeCorpus(ctx, j)
 }
 
 // judgeLab judges the lab's second day and its acts after two weeks of test runs and the first day.
