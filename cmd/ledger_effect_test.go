@@ -14,9 +14,8 @@ import (
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/rules/engine"
 	"github.com/roje-ot/roje/rules/pack"
-	"github.com/roje-ot/roje/sensor"
-	"github.com/roje-ot/roje/sensor/flow"
 	"github.com/roje-ot/roje/sensor/ledger"
+	"github.com/roje-ot/roje/sensor/ledger/ledgertest"
 )
 
 // TestEffectRules switches a breaker of the lab ten times. Then, in one play, it no longer moves, though the station
@@ -74,12 +73,9 @@ func TestEffectRules(t *testing.T) {
 			t.Fatal(err)
 		}
 		judge := engine.New(set, engine.Options{Emit: func(a *rules.Alert) { alerts = append(alerts, a) }})
-		var records []*ledger.Record
-		l := ledger.New(ledger.Config{Tell: judge.Judge}, func(r *ledger.Record) { records = append(records, r) })
-		pipe := &sensor.Pipeline{Know: func(*rules.Event) {}, Record: l.Take, Judge: judge.Judge, Events: &sensor.Lines{}, Over: l.Closed}
-		table := flow.New(flow.Config{Protocols: catalog.All}, pipe.Handler())
+		tap := ledgertest.New(ledger.Config{Tell: judge.Judge}, judge.Judge)
 		for i := range p.frames {
-			table.Packet(&p.frames[i])
+			tap.Packet(&p.frames[i])
 		}
 		var got []string
 		for _, a := range alerts {
@@ -88,7 +84,7 @@ func TestEffectRules(t *testing.T) {
 			}
 			got = append(got, a.Rule)
 			t.Log(a.Title, a.Observed, a.Frames)
-			if last := records[len(records)-1]; strings.Contains(a.Rule, "without-effect") && (!slices.Equal(a.Frames, last.Frames) || !strings.Contains(a.Observed, last.ID)) {
+			if last := tap.Records[len(tap.Records)-1]; strings.Contains(a.Rule, "without-effect") && (!slices.Equal(a.Frames, last.Frames) || !strings.Contains(a.Observed, last.ID)) {
 				t.Errorf("%s: the alert has the packets %v and says %q; the record %s has %v", c.name, a.Frames, a.Observed, last.ID, last.Frames)
 			}
 		}

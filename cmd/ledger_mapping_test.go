@@ -8,9 +8,8 @@ import (
 	"github.com/roje-ot/roje/protocols"
 	"github.com/roje-ot/roje/protocols/catalog"
 	"github.com/roje-ot/roje/rules"
-	"github.com/roje-ot/roje/sensor"
-	"github.com/roje-ot/roje/sensor/flow"
 	"github.com/roje-ot/roje/sensor/ledger"
+	"github.com/roje-ot/roje/sensor/ledger/ledgertest"
 )
 
 // TestLedgerMapping holds what the ledger learns of which indication follows which command against what the lab's
@@ -34,7 +33,8 @@ func TestLedgerMapping(t *testing.T) {
 	} {
 		p := c.play(20261121)
 		seen, missing, alone, all := 0, 0, 0, 0
-		l := ledger.New(ledger.Config{Tell: func(e *rules.Event) {
+		points := map[string]protocols.Point{}
+		tap := ledgertest.New(ledger.Config{Tell: func(e *rules.Event) {
 			switch all++; {
 			case e.Act.Unasked:
 				alone++
@@ -43,16 +43,11 @@ func TestLedgerMapping(t *testing.T) {
 			case e.Act.Effect == rules.EffectMissing:
 				missing++
 			}
-		}}, func(*ledger.Record) {})
-		points := map[string]protocols.Point{}
-		record := func(e *rules.Event) {
+		}}, func(e *rules.Event) {
 			if m := e.Msg; e.What == rules.Message && m.Op == protocols.Operate && m.From == protocols.Client && len(m.Points) > 0 {
 				points[fmt.Sprint(m.Points[0].Kind, m.Points[0].Addr)] = m.Points[0]
 			}
-			l.Take(e)
-		}
-		pipe := &sensor.Pipeline{Know: func(*rules.Event) {}, Record: record, Judge: func(*rules.Event) {}, Events: &sensor.Lines{}, Over: l.Closed}
-		table := flow.New(flow.Config{Protocols: catalog.All}, pipe.Handler())
+		})
 		var proto *protocols.Protocol
 		for _, known := range catalog.All {
 			if known.Name == c.name {
@@ -60,12 +55,12 @@ func TestLedgerMapping(t *testing.T) {
 			}
 		}
 		for i := range p.frames {
-			table.Packet(&p.frames[i])
+			tap.Packet(&p.frames[i])
 		}
 		server := netip.AddrPortFrom(netip.MustParseAddr("10.0.0.2"), c.port)
 		learned, wrong := 0, 0
 		for _, command := range points {
-			got, ok := l.Mapped(proto, server, c.station, command)
+			got, ok := tap.Ledger.Mapped(proto, server, c.station, command)
 			if !ok {
 				continue
 			}
