@@ -2,7 +2,6 @@ package book
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"runtime"
 	"sync"
@@ -87,11 +86,7 @@ func (a *Reading) alert(r *batch.Record) {
 	if r.Kind != batch.KindAlert {
 		return
 	}
-	if !quick(r.Body, &a.Alert) {
-		a.Alert = rules.Alert{}
-		a.Err = json.Unmarshal(r.Body, &a.Alert)
-	}
-	if a.Err == nil && (a.Alert.ID == "" || len(a.Alert.ID) > 200) {
+	if a.Err = read(r.Body, &a.Alert); a.Err == nil && (a.Alert.ID == "" || len(a.Alert.ID) > 200) {
 		a.Err = errors.New("no id, or too long a one")
 	}
 }
