@@ -1,10 +1,14 @@
 package account
 
 import (
+	"bytes"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -13,6 +17,7 @@ import (
 	"github.com/roje-ot/roje/collector/share/specimen"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/collector/store/book"
+	"github.com/roje-ot/roje/collector/store/sqlite"
 )
 
 // TestHOTP holds the codes to the test values of RFC 4226, appendix D, and RFC 6238, appendix B (of whose eight digits we
@@ -236,12 +241,11 @@ func TestCover(t *testing.T) {
 	desk, db, scope, now := secondRig(t)
 	ctx, secret := t.Context(), NewSecret()
 	code := func() string { *now = now.Add(time.Minute); return hotp(secret, now.Unix()/totpStep) }
-	u := get(t, db, scope, "ana")
 	open := proof{Secret: secret, Recovery: []string{codeHash("first"), codeHash("second")}}
 	if err := db.SwapProof(ctx, scope, "ana", "", open.text(), store.Act{}); err != nil {
 		t.Fatal(err)
 	}
-	u = get(t, db, scope, "ana")
+	u := get(t, db, scope, "ana")
 	if err := desk.Code(ctx, u, code()); err != nil {
 		t.Errorf("what an earlier version left: %v", err)
 	}
@@ -286,5 +290,67 @@ func TestCover(t *testing.T) {
 	}
 	if err := desk.Code(ctx, get(t, db, scope, "eve"), code()); !errors.Is(err, ErrCover) {
 		t.Errorf("in another's row: %v, want %v", err, ErrCover)
+	}
+}
+
+// TestRawStore reads the bytes of a store's files: the key of a second factor is in none of them, nor in those of a backup, whose
+// rows open with the same key.
+func TestRawStore(t *testing.T) {
+	dir, out, now := t.TempDir(), filepath.Join(t.TempDir(), "copy"), specimen.Start
+	db, err := sqlite.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	scope, err := store.For("north")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.PutUser(t.Context(), scope, store.User{Name: "ana", Role: store.Admin, Created: now}, "test", now); err != nil {
+		t.Fatal(err)
+	}
+	desk, secret, u := NewDesk(db, scope, NewCover([32]byte{1}, scope), func() time.Time { return now }), NewSecret(), get(t, db, scope, "ana")
+	if _, err := desk.AddSecond(t.Context(), &u, secret, CodeAt(secret, now)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(out, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Backup(t.Context(), filepath.Join(out, sqlite.FileName)); err != nil {
+		t.Fatal(err)
+	}
+	looked := 0
+	for _, folder := range []string{dir, out} {
+		err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			raw, err := os.ReadFile(path)
+			if bytes.Contains(raw, []byte("sealed")) {
+				looked++ // it has the row
+			}
+			for _, form := range []string{string(secret), base64.StdEncoding.EncodeToString(secret), SecretText(secret)} {
+				if bytes.Contains(raw, []byte(form)) {
+					t.Errorf("%s has the key", path)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if looked < 2 {
+		t.Errorf("the row was seen in %d files, want it in the store and in the backup", looked)
+	}
+	restored, err := sqlite.Open(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer restored.Close()
+	now = now.Add(time.Minute)
+	again := NewDesk(restored, scope, desk.Cover, func() time.Time { return now })
+	if err := again.Code(t.Context(), get(t, restored, scope, "ana"), CodeAt(secret, now)); err != nil {
+		t.Errorf("in the backup: %v", err)
 	}
 }
