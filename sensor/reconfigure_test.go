@@ -35,23 +35,30 @@ func TestReconfigure(t *testing.T) {
 			}
 		}
 	}
+	reload := func() error { // without the rules, whose tests take their time
+		cfg, err := d.readConfig()
+		if err == nil {
+			d.reconfigure(cfg)
+		}
+		return err
+	}
 	for _, c := range []struct {
 		name, text, refused, says string
 		phase                     rules.Phase
 		until                     int // hour at which the work ends; 0: there is none
 	}{
-		{"nothing has changed", "phase: learn\n", "", "rules reloaded", rules.Learn, 0},
+		{"nothing has changed", "phase: learn\n", "", "", rules.Learn, 0},
 		{"another phase, and work", "phase: enforce\n" + strings.Replace(work, "%s", "12", 1), "", "the phase has changed", rules.Enforce, 12},
-		{"an unknown phase", "phase: enforced\n", `did you mean "enforce"`, "those before go on", rules.Enforce, 12},
-		{"work that ends before it begins", "phase: learn\n" + strings.Replace(work, "%s", "07", 1), "before it begins", "those before go on", rules.Enforce, 12},
-		{"an unknown key", "phase: learn\ncolour: red\n", "colour", "those before go on", rules.Enforce, 12},
-		{"work that takes longer", "phase: enforce\n" + strings.Replace(work, "%s", "15", 1), "", "rules reloaded", rules.Enforce, 15},
+		{"an unknown phase", "phase: enforced\n", `did you mean "enforce"`, "", rules.Enforce, 12},
+		{"work that ends before it begins", "phase: learn\n" + strings.Replace(work, "%s", "07", 1), "before it begins", "", rules.Enforce, 12},
+		{"an unknown key", "phase: learn\ncolour: red\n", "colour", "", rules.Enforce, 12},
+		{"work that takes longer", "phase: enforce\n" + strings.Replace(work, "%s", "15", 1), "", "", rules.Enforce, 15},
 		{"no more work", "phase: learn\n", "", "the phase has changed", rules.Learn, 0},
 		{"what only a restart takes up", "phase: learn\nevents_days: 3\n", "", "only a restart takes up", rules.Learn, 0},
 	} {
 		heard()
 		put(t, path, head+c.text)
-		_, _, err := d.reloadRules()
+		err := reload()
 		if (err == nil) != (c.refused == "") || err != nil && !strings.Contains(err.Error(), c.refused) {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -69,15 +76,20 @@ func TestReconfigure(t *testing.T) {
 			t.Errorf("%s: work until %d, want %d", c.name, until, c.until)
 		}
 	}
-	put(t, path, head+strings.Replace(work, "%s", "12", 1))
-	if _, _, err := d.reloadRules(); err != nil {
-		t.Fatal(err)
+	heard()
+	put(t, path, head+"phase: of\n")
+	if _, _, err := d.reloadRules(); err == nil || !strings.Contains(heard(), "those before go on") || d.phase() != "learn" {
+		t.Errorf("%v, the phase is %s", err, d.phase())
+	}
+	put(t, path, head+"phase: off\n"+strings.Replace(work, "%s", "12", 1))
+	if _, _, err := d.reloadRules(); err != nil || d.phase() != "off" {
+		t.Fatal(err, d.phase())
 	}
 	w := d.works.Windows()[0]
 	if _, err := d.works.End(w.ID, time.Date(2030, 1, 1, 9, 0, 0, 0, time.UTC)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := d.reloadRules(); err != nil {
+	if err := reload(); err != nil {
 		t.Fatal(err)
 	}
 	if got := d.works.Windows()[0]; !got.Over || got.Until.Hour() != 9 {
