@@ -71,6 +71,7 @@ func TestCommands(t *testing.T) {
 		{"no config", "run", 2, "", "--config FILE"},
 		{"unknown config key", "check --config " + write(t, "c.yaml", "interface: [eth0]\n"), 1, "", `did you mean "interfaces"?`},
 		{"two faults at once", "check --config " + write(t, "c.yaml", "phase: lern\nadmin: 0.0.0.0:1\ninterfaces: [eth0]\n"), 1, "", "loopback"},
+		{"a tap without a good name", "check --config " + write(t, "taps.yaml", "interfaces: [eth0]\ntaps: [Line 1]\n"), 1, "", `"Line 1" cannot be the name of a tap`},
 		{"nothing to watch", "check --config " + write(t, "c.yaml", "phase: learn\n"), 1, "", "nothing to watch"},
 		{"too few bytes for events", "check --config " + write(t, "c.yaml", "events_bytes: 5\nevents_days: 9999\ninterfaces: [eth0]\n"), 1, "", "the least is 1048576; to keep none, say events: off"},
 		{"too many days of events", "check --config " + write(t, "c.yaml", "events_days: 9999\ninterfaces: [eth0]\n"), 1, "", "it is 1 to 3650"},
