@@ -2,8 +2,10 @@ package baseline
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/roje-ot/roje/protocols"
+	"github.com/roje-ot/roje/sensor/course"
 )
 
 // Lists knows which points were engineered: package plant.
@@ -26,6 +28,13 @@ func (b *Baseline) listed(server netip.Addr, key spanKey, points ranges) (in ran
 		b.lists.Within(server, key.station, key.kind, p.lo, p.hi, func(from, to uint32, _ string) { in.add(max(from, p.lo), min(to, p.hi)) })
 	}
 	return in
+}
+
+// vouched tells whether the lists are enough to approve an item: they hold the point, and its range, if it has one, rests on
+// values of several hours. A list says that a point is there, not what may be written to it.
+func (b *Baseline) vouched(it *Item) bool {
+	hours := strings.Count(it.Lows, ",") + 1
+	return (it.Lows == "" || hours >= course.Hours) && b.engineered(it) != ""
 }
 
 // engineered is what the lists call a point; of a set of points, which of them are listed.

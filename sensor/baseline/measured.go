@@ -39,7 +39,7 @@ func (b *Baseline) waitingValues(v *course.Values) (*Item, Class) {
 	case course.Doubtful(&v.Lows, &v.Highs):
 		it.Why = doubtful
 		return it, Rarely
-	case b.engineered(it) != "":
+	case b.vouched(it):
 		return it, Listed
 	case !v.Steady():
 		return it, Rarely

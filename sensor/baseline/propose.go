@@ -143,7 +143,7 @@ func (b *Baseline) class(it *Item, m *mark) Class {
 	switch {
 	case m.state == Held:
 		return ByItem
-	case b.engineered(it) != "":
+	case b.vouched(it):
 		return Listed
 	case !m.steady():
 		return Rarely

@@ -133,10 +133,10 @@ func (l engineering) Within(server netip.Addr, station uint32, kind protocols.Ki
 // version does not, since a list is no decision. A range that few hours have seen still asks a person.
 func TestEngineered(t *testing.T) {
 	b := openIn(t, "", rules.Learn)
-	b.play(hour, poll, answer, write)
+	b.play(hour, poll, answer, write, write.with(func(s *step) { s.code, s.points = 5, []protocols.Point{{Kind: protocols.AnalogOut, Addr: 51, N: 1}} }))
 	b.Use(engineering{protocols.AnalogOut, 50, 101})
 	if got := classes(b); !slices.Contains(got, "engineered: points analog_out 100-101") || !slices.Contains(got, "rare: points analog_out 102-103") ||
-		!slices.Contains(got, "engineered: target analog_out") {
+		!slices.Contains(got, "engineered: target analog_out") || !slices.Contains(got, "rare: target analog_out") {
 		t.Errorf("%q", got)
 	}
 	const target = "target 10.0.0.1 station 00001 analog_out 00000050"
@@ -147,7 +147,10 @@ func TestEngineered(t *testing.T) {
 		t.Errorf("%+v", it)
 	}
 	b.Decide(Choice{Who: "anna", At: time.Unix(0, 30*hour), Classes: []Class{Listed}})
-	if it := find(t, b, target); it.State != Approved {
+	if it := find(t, b, target); it.State != Pending { // a value of one hour
+		t.Errorf("%+v", it)
+	}
+	if it := find(t, b, strings.Replace(target, "50", "51", 1)); it.State != Approved {
 		t.Errorf("%+v", it)
 	}
 	if it := find(t, b, "points 10.0.0.1 station 00001 analog_out approved"); it.Ranges != "100-101" {
