@@ -2,6 +2,7 @@ package console
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,9 +27,11 @@ func (s *Server) fleetRoutes(page func(pattern string, roles []store.Role, h htt
 
 type fleetView struct {
 	view
-	Members  []memberRow
-	Packs    []packRow
+	Members  []memberRow // those in trouble first
+	Next     string      // the address of the next page of them, "" on the last
+	All      int
 	Trouble  int
+	Packs    []packRow
 	Selected string // target of the form
 }
 
@@ -91,13 +94,19 @@ func (s *Server) fleetPage(w http.ResponseWriter, r *http.Request, status int, v
 		s.broken(w, r, err)
 		return
 	}
+	var well []fleet.Member
+	trouble := slices.DeleteFunc(members, func(m fleet.Member) bool {
+		if !m.Trouble() {
+			well = append(well, m)
+		}
+		return !m.Trouble()
+	})
+	v.All, v.Trouble = len(trouble)+len(well), len(trouble)
+	members, v.Next = part(r, "/fleet", append(trouble, well...))
 	for _, m := range members {
 		row := memberRow{Member: m, Word: v.stateWord(m.State)}
 		for _, p := range m.Packs {
 			row.Packs = append(row.Packs, packWord{p, v.packWord(p.State)})
-		}
-		if m.Trouble() {
-			v.Trouble++
 		}
 		v.Members = append(v.Members, row)
 	}

@@ -16,6 +16,7 @@ import (
 type sensorsView struct {
 	view
 	Sensors []sensorRow
+	Next    string       // the address of the next page, "" on the last
 	Waiting []store.Join // sensors that ask to join, for who may decide
 }
 
@@ -46,6 +47,7 @@ func (s *Server) sensors(w http.ResponseWriter, r *http.Request) {
 			}
 		}
 	}
+	sensors, v.Next = part(r, "/sensors", sensors)
 	for _, sensor := range sensors {
 		row := sensorRow{Sensor: sensor, State: "sensor." + fleet.State(sensor, s.Now())}
 		if len(sensor.Health) > 0 {

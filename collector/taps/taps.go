@@ -3,16 +3,14 @@ package taps
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
 
+	"github.com/roje-ot/roje/collector/own"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/rules/batch"
@@ -21,8 +19,6 @@ import (
 const (
 	// Rule is what the alerts are called by.
 	Rule = "L05-differs-between-taps"
-	// Sensor is the name under which the collector's own findings are kept.
-	Sensor = "collector"
 
 	apart   = 2 * time.Second // between two sights of one action, what is left of a clock's offset included
 	settled = 2 * time.Minute // after an action both sensors have delivered it, if their links are up
@@ -212,8 +208,7 @@ func nearest(a *action, list []*action, alike bool) (best *action) {
 
 // alert says what two taps saw.
 func alert(tap string, a, b *action) *rules.Alert {
-	sum := sha256.Sum256([]byte(Rule + "\x00" + a.sensor + "\x00" + a.ID + "\x00" + b.sensor + "\x00" + b.ID))
-	id := hex.EncodeToString(sum[:8])
+	id := own.ID(Rule, a.sensor, a.ID, b.sensor, b.ID)
 	first, last := a.at.UTC(), b.at.UTC()
 	if last.Before(first) {
 		first, last = last, first
@@ -247,19 +242,11 @@ func host(endpoint string) string {
 // same. It says how many are new.
 func (c *Comparer) keep(ctx context.Context, alerts []*rules.Alert, now time.Time) (fresh int, err error) {
 	for _, a := range alerts {
-		body, err := json.Marshal(a)
+		isNew, err := own.Keep(ctx, c.Store, c.Scope, a, now)
 		if err != nil {
 			return fresh, err
 		}
-		sum := sha256.Sum256([]byte(a.ID))
-		h := batch.Header{Sensor: Sensor, Operator: c.Scope.Operator(), Epoch: hex.EncodeToString(sum[:16]), Lane: batch.LaneOf(a.Severity), Base: 1, From: 1, To: 1,
-			First: a.First, Last: a.Last, Sealed: now}
-		got, err := c.Store.Ingest(ctx, c.Scope, Sensor, []store.Batch{{Header: h, Hash: sha256.Sum256(body), Records: []batch.Record{{Seq: 1, Kind: batch.KindAlert, Body: body}}}}, now)
-		switch {
-		case errors.Is(err, store.ErrForked): // another collector's clock gave it another time
-		case err != nil:
-			return fresh, err
-		case got.New > 0:
+		if isNew {
 			fresh++
 			c.Log.Warn("two taps saw different commands", "alert", a.ID, "client", a.Client, "server", a.Server)
 		}

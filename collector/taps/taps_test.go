@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/roje-ot/roje/collector/own"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/collector/store/sqlite"
 	"github.com/roje-ot/roje/collector/store/storetest"
@@ -144,7 +145,7 @@ func TestCompare(t *testing.T) {
 				t.Fatalf("%d alerts, %v; want %d", len(list), err, c.want)
 			}
 			for _, a := range list {
-				if a.Severity != rules.Critical || a.Techniques[0] != "T0831" || a.Client != "10.0.0.1" || a.Sensor != taps.Sensor {
+				if a.Severity != rules.Critical || a.Techniques[0] != "T0831" || a.Client != "10.0.0.1" || a.Sensor != own.Sensor {
 					t.Errorf("alert %+v", a.Alert)
 				}
 				for _, word := range []string{"line-1", "sensor a saw C_SC_NA_1 of address 7", "in the same session"} {
