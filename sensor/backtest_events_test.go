@@ -18,6 +18,7 @@ import (
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/rules/lang"
 	"github.com/roje-ot/roje/sensor/events"
+	"github.com/roje-ot/roje/sensor/plant"
 	"github.com/roje-ot/roje/testdata/need"
 )
 
@@ -109,7 +110,7 @@ func TestStoredEvents(t *testing.T) {
 			t.Errorf("%s: %d of %d events, %+v, %+v, %v", c.File, n, len(want), r, stats, err)
 		}
 		b := &Backtest{Rules: set, New: &ShadowReport{}, Old: &ShadowReport{}}
-		if err := b.stored(t.Context(), Backtesting{Events: folder, Warn: io.Discard}, nil, nil); err != nil {
+		if err := b.stored(t.Context(), Backtesting{Events: folder, Warn: io.Discard}, nil, &plant.Book{}); err != nil {
 			t.Fatal(err)
 		}
 		if len(b.New.Alerts) != len(live) {
