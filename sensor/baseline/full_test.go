@@ -2,6 +2,7 @@ package baseline
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -87,8 +88,8 @@ func TestCopy(t *testing.T) {
 	runtime.KeepAlive(b)
 }
 
-// TestFull: a full baseline, with a version of it, keeps within memory and on disk what the sensor has for it, and comes
-// back whole.
+// TestFull: a full baseline that was stored, approved and stored again, with as many versions as are kept and as large as they
+// may be, keeps within memory and on disk what the sensor has for it, and comes back whole.
 func TestFull(t *testing.T) {
 	need.Long(t)
 	dir := t.TempDir()
@@ -114,7 +115,11 @@ func TestFull(t *testing.T) {
 	if c, err := b.Candidate(Classes(), time.Unix(0, 100*hour))(); c != nil || err != ErrLarge {
 		t.Errorf("a copy of a full baseline: %v", err)
 	}
-	b.Approve("test", time.Unix(0, 100*hour))
+	if err := b.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	b.Approve("test", time.Unix(0, 100*hour)) // which changes every row
+	large(b)
 	n := len(b.Items())
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
@@ -133,7 +138,24 @@ func TestFull(t *testing.T) {
 	if got := len(b.Items()); got != n {
 		t.Errorf("%d items came back, want %d", got, n)
 	}
+	if all, err := b.Versions(); err != nil || len(all) != keptTexts {
+		t.Errorf("%d versions came back, want %d: %v", len(all), keptTexts, err)
+	}
 	t.Logf("%d items, %d MB of memory, %d MB on disk, opened in %v of CPU", n, used/mb, info.Size()/mb, took.Round(time.Millisecond))
+}
+
+// large adds versions up to those that are kept, of which each takes its share of the room for all, as if nothing in them
+// repeated itself.
+func large(b *Baseline) {
+	noise := rand.NewChaCha8([32]byte{1})
+	for len(b.versions) < keptTexts {
+		last := b.versions[len(b.versions)-1]
+		v := Version{N: last.N + 1, At: last.At, Who: "test", Prev: last.Hash}
+		v.Hash = v.hash()
+		b.versions = append(b.versions, v)
+		b.texts[v.N] = make([]byte, maxTexts/keptTexts)
+		noise.Read(b.texts[v.N])
+	}
 }
 
 // cpuTime is what this process has used of the processors.

@@ -217,13 +217,13 @@ func (b *Baseline) readItems(bucket *bbolt.Bucket) error {
 	return nil
 }
 
-// Flush writes what has changed in one transaction. A crash loses what was learned since the last Flush.
+// Flush writes what has changed. A crash loses what was learned since the last Flush.
 func (b *Baseline) Flush() error { return b.Snapshot()() }
 
 // A snapshot is what has changed, by the keys of the file. It owns its memory.
 type snapshot struct {
 	items    map[string]*Item
-	gone     []string // keys of items that are deleted, before items are written
+	gone     []string // keys of items that are deleted, unless they are among items
 	courses  rows
 	versions []Version // all
 	texts    map[int][]byte
@@ -277,7 +277,7 @@ func (s *snapshot) onto(later *snapshot) {
 }
 
 // Snapshot takes what has changed since the last one, on the goroutine that owns b. The function it returns writes that
-// in one transaction and may run on another goroutine, one at a time and in order. What it could not write is part of
+// in one transaction, unless it is very much, and may run on another goroutine, one at a time and in order. What it could not write is part of
 // the next snapshot.
 func (b *Baseline) Snapshot() func() error {
 	if b.db == nil || b.readOnly {
@@ -305,45 +305,55 @@ func (b *Baseline) Snapshot() func() error {
 	}
 }
 
+// A transaction holds at most bulk rows. What it rewrites takes new room in the file until it is over, so that all rows of
+// full tables at once would take twice the room of the tables.
+const bulk = 8192
+
+// filled is how full pages are left by rows that come sorted and in bulk.
+const filled = 0.9
+
+// store writes s: in one transaction, or where it has more rows than bulk in several. Between these a crash leaves some rows
+// as they were; what is deleted and the versions come last.
 func (s *snapshot) store(db *bbolt.DB) error {
 	if len(s.items) == 0 && len(s.gone) == 0 && len(s.texts) == 0 && len(s.courses) == 0 {
 		return nil
 	}
+	rows := s.sorted()
+	for len(rows) > bulk {
+		if err := update(db, func(tx *bbolt.Tx) error { return put(tx, rows[:bulk], filled) }); err != nil {
+			return err
+		}
+		rows = rows[bulk:]
+	}
+	return update(db, func(tx *bbolt.Tx) error {
+		if err := put(tx, rows, bbolt.DefaultFillPercent); err != nil {
+			return err
+		}
+		items := tx.Bucket(itemBucket)
+		for _, key := range s.gone {
+			if s.items[key] == nil {
+				if err := items.Delete([]byte(key)); err != nil {
+					return err
+				}
+			}
+		}
+		return storeVersions(tx, s.versions, s.texts)
+	})
+}
+
+func update(db *bbolt.DB, f func(*bbolt.Tx) error) error {
 	err := db.Update(func(tx *bbolt.Tx) error {
 		meta, err := tx.CreateBucketIfNotExists(metaBucket)
 		if err != nil {
 			return err
 		}
+		if _, err := tx.CreateBucketIfNotExists(itemBucket); err != nil {
+			return err
+		}
 		if err := errors.Join(meta.Put(schemaKey, []byte(schema)), meta.Put(valuesKey, []byte(schema))); err != nil {
 			return err
 		}
-		items, err := tx.CreateBucketIfNotExists(itemBucket)
-		if err != nil {
-			return err
-		}
-		if err := storeVersions(tx, s.versions, s.texts); err != nil {
-			return err
-		}
-		for _, key := range s.gone {
-			if err := items.Delete([]byte(key)); err != nil {
-				return err
-			}
-		}
-		for table, all := range s.courses {
-			if err := putRows(tx, []byte(table), all); err != nil {
-				return err
-			}
-		}
-		for _, key := range sortedKeys(s.items) {
-			value, err := json.Marshal(s.items[key])
-			if err != nil {
-				return err
-			}
-			if err := items.Put([]byte(key), value); err != nil {
-				return err
-			}
-		}
-		return nil
+		return f(tx)
 	})
 	if err != nil {
 		return fmt.Errorf("write baseline: %w", err)
@@ -351,14 +361,42 @@ func (s *snapshot) store(db *bbolt.DB) error {
 	return nil
 }
 
-// putRows writes rows of package course, sorted.
-func putRows(tx *bbolt.Tx, name []byte, rows map[string][]byte) error {
-	for _, key := range slices.Sorted(maps.Keys(rows)) {
-		bucket, err := tx.CreateBucketIfNotExists(name)
+// A row is what is put under a key of a bucket: an item as JSON, or the bytes that package course made.
+type row struct {
+	bucket, key string
+	item        *Item
+	value       []byte
+}
+
+// sorted returns the rows of s by bucket and key.
+func (s *snapshot) sorted() []row {
+	all := make([]row, 0, len(s.items))
+	for _, table := range slices.Sorted(maps.Keys(s.courses)) {
+		for _, key := range slices.Sorted(maps.Keys(s.courses[table])) {
+			all = append(all, row{bucket: table, key: key, value: s.courses[table][key]})
+		}
+	}
+	for _, key := range sortedKeys(s.items) {
+		all = append(all, row{bucket: string(itemBucket), key: key, item: s.items[key]})
+	}
+	return all
+}
+
+func put(tx *bbolt.Tx, rows []row, fill float64) error {
+	for i := range rows {
+		r := &rows[i]
+		bucket, err := tx.CreateBucketIfNotExists([]byte(r.bucket))
 		if err != nil {
 			return err
 		}
-		if err := bucket.Put([]byte(key), rows[key]); err != nil {
+		bucket.FillPercent = fill
+		value := r.value
+		if r.item != nil {
+			if value, err = json.Marshal(r.item); err != nil {
+				return err
+			}
+		}
+		if err := bucket.Put([]byte(r.key), value); err != nil {
 			return err
 		}
 	}
