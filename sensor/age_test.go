@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/sensor/baseline"
 	"github.com/roje-ot/roje/testdata/need"
@@ -39,4 +41,28 @@ func TestStaleIsSaid(t *testing.T) {
 	if _, err := d.order(&baseline.Order{Do: "retire", Who: "anna"}, func(s string) string { return s }); err != nil || d.baselineHealth() != nil {
 		t.Errorf("%v, %+v after it was retired", err, d.baselineHealth())
 	}
+}
+
+// TestFullTables: what finds no room in the baseline is in the health record and in the metrics, by table.
+func TestFullTables(t *testing.T) {
+	d := standing(t, Config{Phase: "learn", Replay: Recorded{Files: []string{filepath.Join(need.Root(t), "testdata", "act-modbus-identify.pcap")}}}, slog.New(slog.DiscardHandler))
+	if err := d.serve(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if h := d.baselineHealth(); h != nil && len(h.Full) > 0 {
+		t.Errorf("%v is full after a minute of traffic", h.Full)
+	}
+	d.base.Overflow.Links = 7
+	if h := d.baselineHealth(); h == nil || len(h.Full) != 1 || h.Full["links"] != 7 {
+		t.Errorf("%+v", h)
+	}
+	metrics := make(chan prometheus.Metric, 100)
+	d.collectBaseline(metrics)
+	close(metrics)
+	for m := range metrics {
+		if m.Desc() == fullTables {
+			return
+		}
+	}
+	t.Error("no metric says so")
 }

@@ -257,7 +257,7 @@ func (d *daemon) baselineHealth() *batch.BaselineHealth {
 	if d.base.Learning() {
 		h.Shadow = d.rehearsal.tally.health(d.rehearsal.base != nil)
 	}
-	h.Windows = d.workHealth()
+	h.Windows, h.Full = d.workHealth(), d.base.Full()
 	if d.base.Phase() == rules.Enforce {
 		h.Stale = d.base.CountStale(d.judgeTime())
 		for _, drift := range d.base.Drifts() {
@@ -267,7 +267,7 @@ func (d *daemon) baselineHealth() *batch.BaselineHealth {
 			}
 		}
 	}
-	if h.Shadow == nil && h.Windows == nil && h.Stale == 0 && h.Drifts == 0 {
+	if h.Shadow == nil && h.Windows == nil && h.Stale == 0 && h.Drifts == 0 && len(h.Full) == 0 {
 		return nil
 	}
 	return h
@@ -310,6 +310,7 @@ var (
 	workWithheld = prometheus.NewDesc("roje_maintenance_withheld", "Alerts that maintenance which goes on has kept back.", []string{"id"}, nil)
 	driftPoints  = prometheus.NewDesc("roje_baseline_drifts", "Measured points whose range was widened while it was enforced.", []string{"at_bound"}, nil)
 	staleItems   = prometheus.NewDesc("roje_baseline_stale", "Approved items that were not seen for their age limit.", nil, nil)
+	fullTables   = prometheus.NewDesc("roje_baseline_full_total", "What found no room in a full table of the baseline, and is not learned.", []string{"table"}, nil)
 	wouldADay    = prometheus.NewDesc("roje_baseline_would_raise_incidents_a_day", "Incidents a day that enforcing what is being learned would raise.", nil, nil)
 )
 
@@ -322,6 +323,9 @@ func (d *daemon) collectBaseline(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(driftPoints, prometheus.GaugeValue, float64(h.Drifts-h.Bound), "no")
 	out <- prometheus.MustNewConstMetric(driftPoints, prometheus.GaugeValue, float64(h.Bound), "yes")
 	out <- prometheus.MustNewConstMetric(staleItems, prometheus.GaugeValue, float64(h.Stale))
+	for table, n := range h.Full {
+		out <- prometheus.MustNewConstMetric(fullTables, prometheus.CounterValue, float64(n), table)
+	}
 	for _, w := range h.Windows {
 		out <- prometheus.MustNewConstMetric(workWithheld, prometheus.GaugeValue, float64(w.Withheld), w.ID)
 	}

@@ -9,6 +9,8 @@ type BaselineHealth struct {
 	Stale   int            `json:"stale,omitempty"`   // approved items that were not seen for longer than their age limit
 	Drifts  int            `json:"drifts,omitempty"`  // measured points whose range was widened while it was enforced
 	Bound   int            `json:"bound,omitempty"`   // those of them that go on beyond what a week may widen
+
+	Full map[string]uint64 `json:"full,omitempty"` // by table of the baseline: sightings that found no room in it since the start
 }
 
 // ShadowHealth is what a sensor would have raised, had it enforced what it has learned.

@@ -1,6 +1,7 @@
 package baseline
 
 import (
+	"maps"
 	"net/netip"
 
 	"go.etcd.io/bbolt"
@@ -48,6 +49,14 @@ type Baseline struct {
 
 // Overflow counts what found no room in a full table.
 type Overflow struct{ Hosts, Links, Stations, Ops, Points, Targets uint64 }
+
+// Full returns by table how many sightings found no room in it since Open; tables that had room for all are not in it.
+func (b *Baseline) Full() map[string]uint64 {
+	o := &b.Overflow
+	full := map[string]uint64{"hosts": o.Hosts, "links": o.Links, "stations": o.Stations, "ops": o.Ops, "points": o.Points, "targets": o.Targets, "values": b.courses.Overflow}
+	maps.DeleteFunc(full, func(_ string, n uint64) bool { return n == 0 })
+	return full
+}
 
 // A context is who a message is between.
 type context struct {

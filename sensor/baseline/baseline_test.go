@@ -306,6 +306,9 @@ func TestCaps(t *testing.T) {
 	if b.Overflow.Targets == 0 || b.Overflow.Stations == 0 {
 		t.Errorf("overflow was not counted: %+v", b.Overflow)
 	}
+	if full := b.Full(); full["targets"] != b.Overflow.Targets || full["stations"] != b.Overflow.Stations || len(full) < 2 || full["links"] != b.Overflow.Links {
+		t.Errorf("%v is said to be full of %+v", full, b.Overflow)
+	}
 	b.SetPhase(rules.Enforce)
 	if e := b.play(2*hour, poll); e.Facts.Novel != 0 {
 		t.Errorf("the flood displaced what was approved: %s", words(e.Facts.Novel))
