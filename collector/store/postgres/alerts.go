@@ -82,19 +82,30 @@ func (in *intake) writeAlerts() (made int64, err error) {
 		p.count, p.at = int64(a.alert.Count), i
 		in.Tell(in.operator, store.Change{What: what, ID: id, Arrived: book.FromNanos(p.arrived), Level: a.alert.Severity})
 	}
-	rows := newStaging()
-	for _, id := range order {
-		p := there[id]
-		rows.alert(p.fresh, id, p.arrived, in.alerts[p.at].alert, in.alerts[p.at].body)
-	}
-	rows.end()
-	if _, err := in.PgConn().CopyFrom(in.ctx, &rows.Buffer, copyIncoming); err != nil {
-		return 0, err
-	}
-	in.work.Queue(numbered(moveIncoming), in.operator, in.received, in.sensor)
-	if int64(len(order)) > made {
-		in.work.Queue(numbered(updateFromIncoming), in.received, in.operator)
-	}
+	in.writeIncoming(order, int(made))
 	in.work.Queue(`UPDATE counters SET value = $2 WHERE operator = $1 AND name = 'arrived'`, in.operator, arrived)
 	return made, nil
+}
+
+// writeIncoming queues the statements that make the alerts of some ids, of which fresh are new, or bring them up to date.
+func (in *intake) writeIncoming(ids []string, fresh int) {
+	made := newIncoming(in.room, in.incoming, fresh)
+	known := newIncoming(nil, in.incoming, len(ids)-fresh)
+	for _, id := range ids {
+		p := in.there[id]
+		to := &known
+		if p.fresh {
+			to = &made
+		}
+		to.alert(id, p.arrived, in.alerts[p.at].alert, in.alerts[p.at].body)
+	}
+	if fresh > 0 {
+		in.work.Queue(numbered(insertIncoming), in.operator, in.received, in.sensor, []byte(made))
+	}
+	if fresh < len(ids) {
+		in.work.Queue(numbered(updateFromIncoming), in.received, []byte(known), in.operator)
+	}
+	if cap(made) <= maxRoom {
+		in.room = made
+	}
 }

@@ -17,7 +17,9 @@ const most = 8
 // A conn is a connection. One goroutine uses it at a time.
 type conn struct {
 	*pgx.Conn
-	warning string // the server's last, of the statement that runs
+	warning  string // the server's last, of the statement that runs
+	incoming uint32 // the server's number of the type
+	room     []byte // for the rows of a batch
 }
 
 // run runs statements without arguments.
@@ -118,7 +120,7 @@ func (p *pool) get(ctx context.Context, begin string) (*conn, error) {
 			err = errors.New("store: closed")
 		} else if fresh {
 			if c, err = p.connect(ctx); err == nil {
-				err = c.run(ctx, stagingTable)
+				err = c.knowIncoming(ctx)
 			}
 		}
 		if err == nil {
