@@ -143,7 +143,12 @@ func (b *Baseline) drop(retired map[*mark]bool) {
 		}
 		delete(b.links, key)
 	}
-	maps.DeleteFunc(b.targets, func(_ targetKey, t *target) bool { return retired[&t.mark] })
+	maps.DeleteFunc(b.targets, func(key targetKey, t *target) bool {
+		if retired[&t.mark] && t.wider != nil {
+			b.gone = append(b.gone, t.widerItem(key).Key())
+		}
+		return retired[&t.mark]
+	})
 	for key, s := range b.spans {
 		if retired[&s.mark] {
 			if s.approved, s.mark = nil, (mark{}); len(s.pending) == 0 {

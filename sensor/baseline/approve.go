@@ -88,6 +88,7 @@ func (b *Baseline) grant(chosen map[string]bool, parts map[string]string, c Choi
 			}
 		}
 	})
+	b.settle()
 	for _, h := range b.hosts {
 		if h.again && (!c.Host.IsValid() || h.addr == c.Host) {
 			h.again, h.dirty = false, true

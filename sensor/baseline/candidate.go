@@ -41,6 +41,11 @@ func (b *Baseline) Copies() bool { return b.size() <= mostCopied }
 // size is how many bytes the tables take, about: what TestFull has measured, rounded up.
 func (b *Baseline) size() int {
 	n := len(b.hosts)*500 + len(b.spans)*600 + b.runs*100 + len(b.targets)*380 + b.courses.Size()
+	for _, t := range b.targets {
+		if t.wider != nil {
+			n += int(unsafe.Sizeof(*t.wider))
+		}
+	}
 	for _, l := range b.links {
 		n += 1000 + len(l.stations)*220 + len(l.ops)*270
 		if l.delays != nil {
@@ -96,7 +101,7 @@ func (b *Baseline) Candidate(classes []Class, now time.Time) func() (*Baseline, 
 // slim forgets what is not approved, hosts aside, since nothing is learned any more.
 func (b *Baseline) slim() {
 	maps.DeleteFunc(b.links, func(_ linkKey, l *link) bool { return !l.approved() && !l.hasApproved() })
-	maps.DeleteFunc(b.targets, func(_ targetKey, t *target) bool { return !t.approved() })
+	maps.DeleteFunc(b.targets, func(_ targetKey, t *target) bool { t.wider = nil; return !t.approved() })
 	for key, s := range b.spans {
 		s.pending, s.runs, s.fresh = nil, nil, mark{}
 		if len(s.approved) == 0 {

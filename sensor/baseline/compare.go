@@ -129,7 +129,7 @@ func (b *Baseline) arp(e *rules.Event) {
 			}
 		}
 		h.see(e.At, "")
-		if !h.binds(mac) && len(h.macs) < maxMACs {
+		if !h.binds(mac) && len(h.macs) < maxMACs && !(h.approved() && len(h.macs) > 0) { // another one than was approved is not learned
 			h.macs = append(h.macs, mac)
 		}
 	case rules.Enforce:

@@ -110,6 +110,7 @@ type Item struct {
 	High     *float64    `json:"high,omitempty"`
 	Lows     string      `json:"lows,omitempty"`     // the least values of three different hours
 	Highs    string      `json:"highs,omitempty"`    // and the greatest
+	Beyond   bool        `json:"beyond,omitempty"`   // of a target: it is approved for a narrower range, and this one waits
 	Together int         `json:"together,omitempty"` // of a host: most distinct points commanded on it within 60 s
 	Week     string      `json:"week,omitempty"`     // of a link: hours of the week, from Monday 0:00 UTC on, in which it was learned to command in two weeks or more: "9-16,33"
 	Once     string      `json:"once,omitempty"`     // and in any
@@ -166,6 +167,9 @@ func (it *Item) Key() string {
 	}
 	if it.Addr != nil {
 		add("%08d", *it.Addr)
+	}
+	if it.Beyond {
+		b.WriteString(" beyond")
 	}
 	if it.Kind == "points" || it.Kind == "values" {
 		add("%s", it.State) // what is approved and what is pending are two items

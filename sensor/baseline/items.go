@@ -62,6 +62,9 @@ func (b *Baseline) each(f func(*Item, *mark)) {
 	}
 	for key, t := range b.targets {
 		f(t.item(key), &t.mark)
+		if t.wider != nil {
+			f(t.widerItem(key), &t.wider.mark)
+		}
 	}
 }
 
@@ -282,19 +285,7 @@ func (b *Baseline) loadPoints(it *Item) error {
 		if it.Addr == nil {
 			return fmt.Errorf("target without address")
 		}
-		t := &target{server: server}
-		if it.Low != nil && it.High != nil {
-			t.low, t.high, t.ranged = *it.Low, *it.High, true
-			var errLows, errHighs error
-			t.lows, errLows = course.ParseExtremes(it.Lows)
-			t.highs, errHighs = course.ParseExtremes(it.Highs)
-			if err := errors.Join(errLows, errHighs); err != nil {
-				return err
-			}
-		}
-		it.take(&t.mark)
-		b.targets[targetKey{server.number, *it.Station, *it.Addr, kinds[kind]}] = t
-		return nil
+		return b.loadTarget(server, targetKey{server.number, *it.Station, *it.Addr, kinds[kind]}, it)
 	}
 	r, err := parseRanges(it.Ranges)
 	if err != nil {
@@ -318,6 +309,33 @@ func (b *Baseline) loadPoints(it *Item) error {
 		b.runs += len(s.runs)
 		it.take(&s.fresh)
 	}
+	return nil
+}
+
+func (b *Baseline) loadTarget(server *host, key targetKey, it *Item) error {
+	t, old := &target{server: server}, b.targets[key]
+	if it.Low != nil && it.High != nil {
+		t.low, t.high, t.ranged = *it.Low, *it.High, true
+		var errLows, errHighs error
+		t.lows, errLows = course.ParseExtremes(it.Lows)
+		t.highs, errHighs = course.ParseExtremes(it.Highs)
+		if err := errors.Join(errLows, errHighs); err != nil {
+			return err
+		}
+	}
+	it.take(&t.mark)
+	switch {
+	case !it.Beyond:
+		if old != nil && old.wider != nil && t.approved() {
+			t.wider = old.wider
+		}
+	case !t.ranged || t.approved():
+		return errors.New("a range beyond the approved one waits, and has two ends")
+	case old != nil && old.approved():
+		old.wider = &wider{t.mark, t.low, t.high, t.lows, t.highs}
+		return nil
+	}
+	b.targets[key] = t // also a range beyond one that is not approved: then all of it waits
 	return nil
 }
 

@@ -113,16 +113,9 @@ func (b *Baseline) learnTargets(server *host, e *rules.Event) {
 		}
 		t.see(e.At, "")
 		if p.Has&protocols.HasValue != 0 && math.Abs(p.Value) <= math.MaxFloat64 {
-			if !t.ranged {
-				t.low, t.high, t.ranged = p.Value, p.Value, true
-			}
-			if p.Kind == protocols.AnalogOut {
-				t.lows.Note(p.Value, e.At, -1)
-				t.highs.Note(p.Value, e.At, 1)
-			}
-			t.low, t.high = min(t.low, p.Value), max(t.high, p.Value)
+			t.learn(p.Value, e.At, p.Kind == protocols.AnalogOut)
 		}
-		server.command(key, e.At)
+		server.command(key, e.At, server.approved() && t.approved())
 	}
 }
 
@@ -131,8 +124,9 @@ const (
 	maxTogether    = 64   // points that are told apart
 )
 
-// command counts how many different points are commanded within the window.
-func (h *host) command(key targetKey, at int64) {
+// command counts how many different points are commanded within the window. Where all is approved, that teaches nothing:
+// more at once than was approved would be so without a word.
+func (h *host) command(key targetKey, at int64, approved bool) {
 	kept := h.recent[:0]
 	for _, c := range h.recent {
 		if c.target != key && at-c.at < togetherWindow {
@@ -143,7 +137,9 @@ func (h *host) command(key targetKey, at int64) {
 		kept = append(kept, commanded{key, at})
 	}
 	h.recent = kept
-	h.together = max(h.together, len(kept))
+	if !approved {
+		h.together = max(h.together, len(kept))
+	}
 }
 
 // runs calls f with each run of consecutive addresses of one kind.

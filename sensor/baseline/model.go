@@ -128,6 +128,7 @@ type target struct {
 	ranged    bool
 	lows      course.Extremes // of analog values
 	highs     course.Extremes
+	wider     *wider // nil: nothing beyond what was approved
 }
 
 // margin is how far beyond the learned range a value may lie: 5 % of the range.

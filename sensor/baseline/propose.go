@@ -101,13 +101,17 @@ func (b *Baseline) waiting(now time.Time, f func(*Item, Class)) {
 		l.each(each)
 	}
 	for key, t := range b.targets {
-		switch it := t.item(key); {
-		case t.approved():
-		case course.Doubtful(&t.lows, &t.highs):
+		it, m, lows, highs := t.item(key), &t.mark, &t.lows, &t.highs
+		if w := t.wider; w != nil {
+			it, m, lows, highs = t.widerItem(key), &w.mark, &w.lows, &w.highs
+		}
+		switch {
+		case m.approved():
+		case course.Doubtful(lows, highs):
 			it.Why = doubtful
 			put(it, Rarely)
 		default:
-			each(it, &t.mark)
+			each(it, m)
 		}
 	}
 	for key, s := range b.spans {

@@ -217,6 +217,7 @@ func (b *Baseline) withdraw(host netip.Addr) {
 		}
 		*m = mark{state: Pending, count: m.count, first: m.first, last: m.last, dirty: true, support: support{hour: m.hour}}
 	})
+	b.settle()
 	for key, s := range b.spans {
 		if len(s.approved) == 0 || host.IsValid() && s.server.addr != host {
 			continue

@@ -45,6 +45,13 @@ func (x *Extremes) Note(v float64, at int64, sign float64) bool {
 	return true
 }
 
+// Join takes the values of other; sign is that of Note.
+func (x *Extremes) Join(other *Extremes, sign float64) {
+	for i := range other.N {
+		x.Note(other.Values[i], int64(other.Of[i])*hour, sign)
+	}
+}
+
 // Doubtful tells whether a learned range rests on values that few hours have seen and that lie far beyond the others: by
 // more than half of the range that ordinary work has, and by more than a tenth of its values.
 func Doubtful(lows, highs *Extremes) bool {
