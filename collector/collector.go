@@ -21,6 +21,7 @@ import (
 	"github.com/roje-ot/roje/collector/ingest"
 	"github.com/roje-ot/roje/collector/pki"
 	"github.com/roje-ot/roje/collector/sealed"
+	"github.com/roje-ot/roje/collector/sector"
 	"github.com/roje-ot/roje/collector/share"
 	"github.com/roje-ot/roje/collector/store"
 )
@@ -69,6 +70,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 		return err
 	}
 	defer db.Close()
+	compared, closeSector, err := sectorOf(ctx, cfg.Sector, db, scope, log)
+	if err != nil {
+		return err
+	}
+	defer closeSector()
 	shelf, err := share.OpenShelf(filepath.Join(cfg.Data, shelfName))
 	if err != nil {
 		return err
@@ -129,7 +135,7 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 	metrics.Intake(intake)
 	stopping := make(chan struct{})
 	refused := &audit.Refused{Log: record, Operator: cfg.Operator, Now: now, Logger: log}
-	rooms := frontend{db: audit.Signing{Store: db, Log: record, Logger: log}, scope: scope, shelf: shelf, record: record, metrics: metrics, log: log, now: now, secure: secure != nil, done: stopping, signIn: cfg.SignIn, provider: provider, cover: cover}
+	rooms := frontend{db: audit.Signing{Store: db, Log: record, Logger: log}, scope: scope, shelf: shelf, record: record, metrics: metrics, log: log, now: now, secure: secure != nil, done: stopping, signIn: cfg.SignIn, provider: provider, cover: cover, sector: compared}
 	web := &http.Server{
 		Handler: refused.Console(rooms.handler()), TLSConfig: secure, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 64 << 10, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
@@ -148,6 +154,11 @@ func Run(ctx context.Context, cfg Config, log *slog.Logger, started func(Started
 	group.Go(func() error { prune(ctx, db, scope, cfg.Keep, now, log); return nil })
 	group.Go(func() error { return correlate(ctx, db, scope, now, log) })
 	group.Go(func() error { return (&sealed.Watcher{Store: db, Scope: scope, Log: log}).Run(ctx, now) })
+	if compared != nil {
+		group.Go(func() error {
+			return (&sector.Watcher{Finder: compared, Store: db, Scope: scope, Log: log}).Run(ctx, now)
+		})
+	}
 	group.Go(func() error { return serve(web, front) })
 	group.Go(func() error { return serve(sensors, gate) })
 	group.Go(func() error {
@@ -192,6 +203,7 @@ type frontend struct {
 	signIn   SignIn
 	cover    *account.Cover   // of the keys of second factors
 	provider *openid.Provider // nil where there is none
+	sector   *sector.Finder   // nil but in a CERT's collector
 }
 
 func (f *frontend) handler() http.Handler {
@@ -211,8 +223,8 @@ func (f *frontend) guard() *account.Guard {
 
 // routes is every address of the listener.
 func (f *frontend) routes(guard *account.Guard) []account.Route {
-	pages := &console.Server{Store: f.db, Scope: f.scope, Guard: guard, Logger: f.log, Now: f.now, Done: f.done, Provider: f.provider}
-	calls := &api.Server{Store: f.db, Scope: f.scope, Logger: f.log, Metrics: f.metrics.Handler()}
+	pages := &console.Server{Store: f.db, Scope: f.scope, Guard: guard, Logger: f.log, Now: f.now, Done: f.done, Provider: f.provider, Sector: f.sector}
+	calls := &api.Server{Store: f.db, Scope: f.scope, Logger: f.log, Metrics: f.metrics.Handler(), Sector: f.sector, Now: f.now}
 	recipient := func(ctx context.Context) share.Recipient { // who has no name got through no door
 		u, _ := account.UserOf(ctx)
 		return share.Recipient{Name: u.Name, Ceiling: u.Ceiling}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/roje-ot/roje/collector/account"
 	"github.com/roje-ot/roje/collector/account/openid"
+	"github.com/roje-ot/roje/collector/sector"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/collector/store/postgres"
 	"github.com/roje-ot/roje/rules/batch"
@@ -37,6 +38,8 @@ type Config struct {
 	Enrolment Enrolment `yaml:"enrolment"`
 	// SignIn is how people sign in.
 	SignIn SignIn `yaml:"sign_in"`
+	// Sector makes this the collector of a CERT, which sees what several operators see together.
+	Sector sector.Config `yaml:"sector"`
 }
 
 // Enrolment is how sensors join.
@@ -119,7 +122,7 @@ func ReadConfig(path string) (Config, error) {
 	if err := strict.Decode(text, &c); err != nil {
 		return c, fmt.Errorf("%s: %w", path, err)
 	}
-	for _, file := range append([]*string{&c.Data, &c.Console.Cert, &c.Console.Key}, c.SignIn.OIDC.Files()...) {
+	for _, file := range append([]*string{&c.Data, &c.Console.Cert, &c.Console.Key}, append(c.SignIn.OIDC.Files(), c.Sector.Files()...)...) {
 		if *file != "" && !filepath.IsAbs(*file) {
 			*file = filepath.Join(filepath.Dir(path), *file)
 		}
@@ -167,6 +170,9 @@ func (c *Config) complete() error {
 	}
 	if c.Ingest.Cert != "" || c.Ingest.Key != "" {
 		wrong("ingest: its certificate is always of the collector's own CA, which sensors pin; remove cert and key")
+	}
+	if err := c.Sector.Complete(c.Operator); err != nil {
+		errs = append(errs, err)
 	}
 	if err := c.SignIn.check(); err != nil {
 		errs = append(errs, err)

@@ -22,7 +22,13 @@ var pageCheck string
 func TestPages(t *testing.T) {
 	need.Long(t)
 	ctx, shot := browse(t)
-	f, url := newFrontend(t)
+	f, url := newFrontend(t, ofCERT)
+	for _, name := range []string{"north", "south"} {
+		scope := specimen.Consenting(t, f.db, name, f.scope.Operator(), store.CompareActs, time.Now().Add(-time.Hour), 2)
+		if _, err := f.db.Release(t.Context(), scope, "r-south-0", store.Green, "ana", time.Now()); (err == nil) != (name == "south") {
+			t.Fatal(err)
+		}
+	}
 	spool := specimen.Spool{Sensor: "s1"}
 	spool.Enrol(t, f.db, f.scope, time.Now(), "Substation North")
 	spool.Deliver(t, f.db, f.scope, time.Now(), specimen.Alerts()...)
@@ -63,8 +69,8 @@ func TestPages(t *testing.T) {
 		name  string
 		pages []string
 	}{
-		{"ana", []string{"/", "/alerts/a-104?tlp=green", "/campaigns", "/campaigns/" + campaign + "?tlp=green", "/cases", "/cases/" + opened, "/letters", "/sensors", "/fleet", "/audit", "/users", "/second", "/password"}},
-		{"kos", []string{"/cert", "/cert/alerts/a-104"}},
+		{"ana", []string{"/", "/alerts/a-104?tlp=green", "/campaigns", "/campaigns/" + campaign + "?tlp=green", "/cases", "/cases/" + opened, "/letters", "/sector", "/sensors", "/fleet", "/audit", "/users", "/second", "/password"}},
+		{"kos", []string{"/cert", "/cert/alerts/a-104", "/sector"}},
 	} {
 		must(chromedp.Do(ctx, chromedp.EmulateViewport(390, 844), chromedp.Navigate(url+"/signin"), chromedp.SendKeys(css("input[name=name]"), who.name),
 			chromedp.SendKeys(css("input[name=password]"), testPassword), chromedp.Click(css("button.main")), chromedp.WaitVisible(css("header .me"))))
@@ -86,7 +92,7 @@ func TestPages(t *testing.T) {
 		}
 		must(chromedp.Do(ctx, chromedp.Navigate(url+who.pages[0]), chromedp.Click(css("header .me form[action='/signout'] button")), chromedp.WaitVisible(css("input[name=password]"))))
 	}
-	if checked != 3*15 {
+	if checked != 3*17 {
 		t.Errorf("%d pages were looked at", checked)
 	}
 }

@@ -88,7 +88,7 @@ func (v visitor) ask(t *testing.T, method, address string) (status int, location
 // TestRights walks every route with every role, in both ways to say who one is, and expects that the table of routes
 // is what happens.
 func TestRights(t *testing.T) {
-	f, address := newFrontend(t)
+	f, address := newFrontend(t, ofCERT)
 	spool := specimen.Spool{Sensor: "s1"}
 	spool.Deliver(t, f.db, f.scope, time.Now(), specimen.Alerts()...)
 	guard := f.guard()
@@ -131,7 +131,7 @@ func refusesAll(route account.Route) bool {
 
 // TestTable holds the table of routes to its own rules.
 func TestTable(t *testing.T) {
-	f, _ := newFrontend(t)
+	f, _ := newFrontend(t, ofCERT)
 	open := map[string]bool{}
 	for _, r := range f.routes(f.guard()) {
 		if r.Door == account.Closed {
@@ -147,8 +147,14 @@ func TestTable(t *testing.T) {
 		}
 		_, path, _ := strings.Cut(r.Pattern, " ")
 		own := path == "/cert" || strings.HasPrefix(path, "/cert/")
-		if slices.Contains(r.Roles, store.CERTAnalyst) != (r.Door == account.Feed || r.Fresh || own) {
-			t.Errorf("%s: a cert-analyst reads the feed, writes to the operator, keeps the own sign-in, and nothing else", r.Pattern)
+		sector := path == "/sector" || path == "/api/v1/sector"
+		if slices.Contains(r.Roles, store.CERTAnalyst) != (r.Door == account.Feed || r.Fresh || own || sector) {
+			t.Errorf("%s: a cert-analyst reads the feed and the sector, writes to the operator, keeps the own sign-in, and nothing else", r.Pattern)
+		}
+		if sector && slices.ContainsFunc(r.Roles, func(role store.Role) bool {
+			return !slices.Contains(account.Judges, role) && role != store.CERTAnalyst
+		}) {
+			t.Errorf("%s is for %v, want who judges at a CERT, and its analysts", r.Pattern, r.Roles)
 		}
 		if own && len(r.Roles) != 1 {
 			t.Errorf("%s is for %v, want a cert-analyst alone", r.Pattern, r.Roles)
@@ -264,8 +270,8 @@ var ofOthers = []string{"wrote a register", "Site s1", "lusab", "Прекида�
 // it is there, and nothing of it changes.
 func TestForeignIDs(t *testing.T) {
 	need.Long(t)
-	f, address := newFrontend(t)
-	storetest.Fill(t, f.db) // the operators north and south; this is the collector of a third
+	f, address := newFrontend(t, ofCERT)
+	storetest.Fill(t, f.db) // the operators north and south; this is the collector of a third, which may compare them if they consent
 	before := ofOperators(t, f.db, "north", "south")
 	if len(before) < 40 {
 		t.Fatalf("only %d rows of others", len(before))
@@ -303,7 +309,7 @@ func TestForeignIDs(t *testing.T) {
 				t.Errorf("%s as %q: %d for what another operator has, %d for what nobody has", route.Pattern, v.role, status[0], status[1])
 			}
 		}
-		for _, list := range []string{"/", "/sensors", "/users", "/audit?evidence=alert-001&object=alert-001", "/api/v1/alerts", "/api/v1/sensors", "/api/v1/coverage", "/taxii2/roje/collections/" + share.Collection + "/objects/"} {
+		for _, list := range []string{"/", "/sensors", "/users", "/audit?evidence=alert-001&object=alert-001", "/api/v1/alerts", "/api/v1/sensors", "/api/v1/coverage", "/sector", "/api/v1/sector", "/taxii2/roje/collections/" + share.Collection + "/objects/"} {
 			_, text := v.send(t, http.MethodGet, address+list, nil)
 			for _, secret := range ofOthers {
 				if strings.Contains(text, secret) {

@@ -26,7 +26,7 @@ func userCommand() *cobra.Command {
 	var data string
 	cmd.PersistentFlags().StringVar(&data, "data", "", "the collector's data folder")
 	cmd.MarkPersistentFlagRequired("data")
-	cmd.AddCommand(userAdd(&data), userList(&data), userPassword(&data), userDisable(&data, true), userDisable(&data, false), userSeal(&data), userSecond(&data), userCeiling(&data))
+	cmd.AddCommand(userAdd(&data), userList(&data), userPassword(&data), userDisable(&data, true), userDisable(&data, false), userSeal(&data), userSecond(&data), userCeiling(&data), userCompare(&data))
 	return cmd
 }
 
@@ -181,6 +181,33 @@ func userCeiling(data *string) *cobra.Command {
 	}
 }
 
+func userCompare(data *string) *cobra.Command {
+	return &cobra.Command{
+		Use: "compare NAME (released|acts|nothing) [CERT]", Short: "set what a CERT's collector may compare with what it sees at other operators",
+		Long: `Let the CERT whose account NAME is compare, at its own collector, what it sees of this operator with what it sees at others:
+what was released to the account, or beside that the acts that were seen: rule, technique, severity, times, number of sites.
+CERT is the operator's name of the CERT's collector. "nothing" takes it back.`,
+		Args: cobra.RangeArgs(2, 3),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			what, cert := store.Compare(args[1]), ""
+			if what == "nothing" {
+				what = ""
+			} else if len(args) < 3 {
+				return usage("name the CERT whose account " + args[0] + " is: the operator's name of its collector")
+			}
+			if len(args) == 3 {
+				cert = args[2]
+			}
+			return withUser(cmd.Context(), *data, args[0], func(db store.Store, scope store.Scope, u store.User) error {
+				if err := account.SetCompare(&u, cert, what); err != nil {
+					return err
+				}
+				return db.PutUser(cmd.Context(), scope, u, who, time.Now())
+			})
+		},
+	}
+}
+
 func userList(data *string) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "list the users", Args: cobra.NoArgs,
@@ -215,6 +242,9 @@ func userList(data *string) *cobra.Command {
 				}
 				if u.Ceiling != "" {
 					state += ", up to TLP " + string(u.Ceiling)
+				}
+				if u.Compare != "" {
+					state += ", " + u.CERT + " compares " + string(u.Compare)
 				}
 				if u.SignedIn != nil {
 					signedIn = u.SignedIn.UTC().Format(time.RFC3339)

@@ -41,6 +41,7 @@ var (
 	People    = []store.Role{store.Viewer, store.Analyst, store.Engineer, store.Admin, store.Auditor, store.Platform, store.CERTAnalyst} // sign in at the console
 	CERTs     = []store.Role{store.CERT, store.CERTAnalyst}                                                                              // pull what was released
 	Writers   = []store.Role{store.CERTAnalyst}                                                                                          // write to the operator about it
+	Sector    = []store.Role{store.Analyst, store.Engineer, store.Admin, store.CERTAnalyst}                                              // at a CERT's collector: see what operators have together
 	Everyone  = []store.Role{store.Viewer, store.Analyst, store.Engineer, store.Admin, store.Auditor, store.Platform, store.CERT, store.CERTAnalyst}
 )
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/rules/batch"
 	"github.com/roje-ot/roje/rules/strict"
 )
 
@@ -61,7 +62,7 @@ func names(roles []store.Role) []string {
 }
 
 // ErrCeiling says that an account has no ceiling.
-var ErrCeiling = errors.New("only a cert account has a ceiling")
+var ErrCeiling = errors.New("only a cert account has a ceiling, or compares")
 
 // SetCeiling sets the strictest level that a cert account is shown, "" for any; the caller stores u.
 func SetCeiling(u *store.User, level string) error {
@@ -77,6 +78,28 @@ func SetCeiling(u *store.User, level string) error {
 		u.Ceiling = tlp
 	}
 	return err
+}
+
+// ErrCompare says what a consent is.
+var ErrCompare = errors.New(`a CERT compares "released", "acts" or, with no CERT named, nothing`)
+
+// SetCompare sets what the CERT whose account u is may compare with what it sees at other operators; an empty what is
+// nothing, and forgets the CERT. The caller stores u.
+func SetCompare(u *store.User, cert string, what store.Compare) error {
+	switch {
+	case !slices.Contains(CERTs, u.Role):
+		return ErrCeiling
+	case what == "":
+		cert = ""
+	case what != store.CompareReleased && what != store.CompareActs:
+		return ErrCompare
+	default:
+		if err := batch.CheckName("a CERT", cert); err != nil {
+			return err
+		}
+	}
+	u.CERT, u.Compare = cert, what
+	return nil
 }
 
 // Home is where a role's pages begin.

@@ -14,8 +14,10 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/roje-ot/roje/collector/account"
+	"github.com/roje-ot/roje/collector/sector"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/rules/batch/proof"
 )
@@ -26,6 +28,9 @@ type Server struct {
 	Scope   store.Scope
 	Logger  *slog.Logger
 	Metrics http.Handler // of /metrics
+	// Sector finds what operators have together, nil but in a CERT's collector; Now is its clock.
+	Sector *sector.Finder
+	Now    func() time.Time
 }
 
 // A call is a row of the interface.
@@ -39,7 +44,10 @@ type call struct {
 // A media is the type of an answer that is no JSON.
 type media string
 
-// calls are all of them but the document itself.
+// sectorCall is there at a CERT's collector only.
+var sectorCall = call{"/api/v1/sector", "getSector", "At a CERT's collector: the same act at several operators, the latest first, and how each operator takes part.", nil, sector.Picture{}, (*Server).sector}
+
+// calls are all of them but the document itself and sectorCall.
 func calls() []call {
 	return append(fleetCalls(), []call{
 		{"/api/v1/alerts", "listAlerts", "Alerts, newest first by arrival, a page at a time.", listParams, alertPage{}, (*Server).alerts},
@@ -55,9 +63,15 @@ func calls() []call {
 // Routes lists the addresses of the server.
 func (s *Server) Routes() []account.Route {
 	var routes []account.Route
-	for _, c := range calls() {
-		routes = append(routes, account.Route{Pattern: "GET " + c.path, Door: account.API, Roles: account.Readers,
+	row := func(c call, roles []store.Role) {
+		routes = append(routes, account.Route{Pattern: "GET " + c.path, Door: account.API, Roles: roles,
 			Handler: func(w http.ResponseWriter, r *http.Request) { c.serve(s, w, r) }})
+	}
+	for _, c := range calls() {
+		row(c, account.Readers)
+	}
+	if s.Sector != nil {
+		row(sectorCall, account.Sector)
 	}
 	return append(routes,
 		account.Route{Pattern: "GET /api/v1/openapi.json", Door: account.Open, Handler: s.document},
@@ -128,6 +142,11 @@ func (s *Server) sensors(w http.ResponseWriter, r *http.Request) {
 		sensors = []store.Sensor{}
 	}
 	send(w, sensorList{sensors})
+}
+
+func (s *Server) sector(w http.ResponseWriter, r *http.Request) {
+	p, err := s.Sector.Look(r.Context(), s.Now())
+	reply(s, w, r, p, err)
 }
 
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {

@@ -16,6 +16,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/roje-ot/roje/collector/account"
+	"github.com/roje-ot/roje/collector/sector"
 	"github.com/roje-ot/roje/collector/share/specimen"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/rules"
@@ -26,7 +27,11 @@ import (
 func newServer(t *testing.T) (string, store.Store, store.Scope) {
 	db, scope := specimen.Store(t)
 	log := slog.New(slog.DiscardHandler)
-	s := &Server{Store: db, Scope: scope, Logger: log, Metrics: NewMetrics(db, scope, log).Handler()}
+	s := &Server{Store: db, Scope: scope, Logger: log, Metrics: NewMetrics(db, scope, log).Handler(), Now: time.Now,
+		Sector: &sector.Finder{CERT: scope.Operator(), Logger: log}}
+	for _, name := range []string{"north", "south"} {
+		s.Sector.Operators = append(s.Sector.Operators, sector.Operator{Scope: specimen.Consenting(t, db, name, scope.Operator(), store.CompareActs, time.Now(), 2), Store: db})
+	}
 	mux := http.NewServeMux()
 	for _, r := range s.Routes() {
 		mux.HandleFunc(r.Pattern, r.Handler)
@@ -64,7 +69,7 @@ func TestDocument(t *testing.T) {
 	doc := document.(map[string]any)
 	paths := doc["paths"].(map[string]any)
 	var routed []string
-	for _, r := range (&Server{Metrics: http.NotFoundHandler()}).Routes() {
+	for _, r := range (&Server{Metrics: http.NotFoundHandler(), Sector: &sector.Finder{}}).Routes() {
 		if path, ok := strings.CutPrefix(r.Pattern, "GET /api/v1/"); ok && path != "openapi.json" {
 			routed = append(routed, "/api/v1/"+path)
 			if r.Door != account.API {
@@ -104,7 +109,7 @@ func TestDocument(t *testing.T) {
 		if err := schema.Validate(body); err != nil {
 			t.Errorf("%s: %v", path, err)
 		}
-		if err := schema.Validate(map[string]any{"alerts": "none", "sensors": 1, "statements": 1, "members": 1, "packs": 1, "campaigns": 1, "cases": 1, "letters": 1}); err == nil {
+		if err := schema.Validate(map[string]any{"alerts": "none", "sensors": 1, "statements": 1, "members": 1, "packs": 1, "campaigns": 1, "cases": 1, "letters": 1, "operators": 1}); err == nil {
 			t.Errorf("%s: its schema takes anything", path)
 		}
 	}

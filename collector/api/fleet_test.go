@@ -54,6 +54,7 @@ func TestFleet(t *testing.T) {
 		"campaigns/campaign-1":  "seen.2.sensor=c2",
 		"cases":                 "cases.0.title=A case",
 		"letters":               "letters.0.state=declined",
+		"sector":                "campaigns.0.seen.1.sites=2",
 		"cases/case-1":          "items.0.ref=c-1",
 		"campaigns/campaign-99": "error=not found",
 		"cases/a-104":           "error=not found",

@@ -22,7 +22,7 @@ func Document() map[string]any {
 	schemas := object{"Error": object{"type": "object", "properties": object{"error": object{"type": "string"}}}}
 	refused := func(about string) object { return answer(about, object{"$ref": "#/components/schemas/Error"}) }
 	paths := object{}
-	for _, c := range calls() {
+	for _, c := range append(calls(), sectorCall) {
 		params := []any{}
 		for _, p := range c.params {
 			params = append(params, p.document())

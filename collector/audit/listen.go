@@ -22,6 +22,7 @@ const (
 	Denied        = "denied"          // signed in, and not allowed
 	SensorRefused = "sensor-refused"  // a sensor's certificate, token, signature or chain
 	Exported      = "export"          // what was released was written to files for Object
+	Compared      = "compared"        // Who, a CERT, has laid the act Object beside the same one of others, as the operator lets it
 	KeyAdded      = "audit-key"       // a collector signs from now on: Object is its key's hash, Detail the key
 	Contradicted  = "audit-split"     // a collector has signed another log than this one
 	CopyRenewed   = "audit-copy"      // a collector's copy of the log was set aside, Detail says why

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/roje-ot/roje/collector/account"
 	"github.com/roje-ot/roje/collector/api"
@@ -68,7 +69,7 @@ type certView struct {
 // seen lists what was released to the reader, and what the reader has written.
 func (s *Server) seen(w http.ResponseWriter, r *http.Request) {
 	v := certView{view: s.view(r)}
-	err := share.EachSeen(r.Context(), s.Store, s.Scope, v.recipient(), func(as store.Released, _ string) error {
+	err := share.EachSeen(r.Context(), s.Store, s.Scope, v.recipient(), time.Time{}, func(as store.Released, _ string) error {
 		if v.Rows = append(v.Rows, as); len(v.Rows) > 2*listMost { // the latest come last
 			v.Rows = append(v.Rows[:0], v.Rows[listMost:]...)
 		}

@@ -23,6 +23,7 @@ import (
 
 	"github.com/roje-ot/roje/collector/account"
 	"github.com/roje-ot/roje/collector/account/openid"
+	"github.com/roje-ot/roje/collector/sector"
 	"github.com/roje-ot/roje/collector/share"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/rules/attack"
@@ -45,7 +46,9 @@ type Server struct {
 	Now    func() time.Time
 	// Provider is where people may sign in too, nil where there is none.
 	Provider *openid.Provider
-	Done     <-chan struct{} // closed when the collector stops: live lists end
+	// Sector finds what operators have together, nil but in a CERT's collector.
+	Sector *sector.Finder
+	Done   <-chan struct{} // closed when the collector stops: live lists end
 }
 
 // Routes lists the addresses of the console.
@@ -101,7 +104,7 @@ func (s *Server) Routes() []account.Route {
 		page("POST /users", account.Admins, s.addUser),
 		page("POST /users/sealed", account.Admins, s.seal),
 		page("POST /users/{name}", account.Admins, s.editUser),
-	}, slices.Concat(s.fleetRoutes(page), s.certRoutes(page), s.groupRoutes(page))...)
+	}, slices.Concat(s.fleetRoutes(page), s.certRoutes(page), s.groupRoutes(page), s.sectorRoutes(page))...)
 }
 
 // A view is what every page gets; pages embed it.
@@ -114,6 +117,8 @@ type view struct {
 	Glass []account.Opened // sealed accounts that were opened
 	// Unread is how many letters wait for an answer that the reader may give, up to some.
 	Unread int
+	// Sector says that there is a page of the sector, which the reader may see.
+	Sector bool
 	now    time.Time
 	first  bool
 }
@@ -124,6 +129,7 @@ func (s *Server) view(r *http.Request) view {
 	if ok {
 		var err error
 		v.first = s.Guard.First(&u) != ""
+		v.Sector = s.Sector != nil && slices.Contains(account.Sector, u.Role)
 		if u.Role == store.CERTAnalyst {
 			return v // the rest is the operator's own
 		}

@@ -16,6 +16,7 @@ type usersView struct {
 	Users    []userRow
 	Roles    []store.Role
 	Levels   []store.TLP
+	Compares []store.Compare
 	Name     string // whose one-time password is shown
 	Password string // shown once
 }
@@ -53,6 +54,7 @@ func (s *Server) usersPage(w http.ResponseWriter, r *http.Request, status int, v
 		v.Users = append(v.Users, rowOf(u))
 	}
 	v.Roles, v.Levels = account.Everyone, share.Releasable()
+	v.Compares = []store.Compare{"", store.CompareReleased, store.CompareActs}
 	s.render(w, r, status, "users.html", v)
 }
 
@@ -142,6 +144,10 @@ func (s *Server) editUser(w http.ResponseWriter, r *http.Request) {
 	case "ceiling":
 		if err := account.SetCeiling(&u, r.PostFormValue("tlp")); err != nil {
 			v.Error = v.T("users.badceiling")
+		}
+	case "compare":
+		if err := account.SetCompare(&u, strings.TrimSpace(r.PostFormValue("cert")), store.Compare(r.PostFormValue("what"))); err != nil {
+			v.Error = v.T("users.badcompare")
 		}
 	case "disable":
 		u.Disabled = true

@@ -21,10 +21,10 @@ type Post struct {
 	Scope store.Scope
 }
 
-// EachSeen calls do for the latest version of every alert that was released, as it leaves for a recipient. id is that of the
-// alert.
-func EachSeen(ctx context.Context, from Releases, s store.Scope, to Recipient, do func(as store.Released, id string) error) error {
-	return each(ctx, from, s, to, store.ReleaseFilter{}, func(l *leaving) error { return do(l.Released, l.id) })
+// EachSeen calls do for the latest version of every alert that was released, as it leaves for a recipient: all of them, or those
+// released after a time. id is that of the alert.
+func EachSeen(ctx context.Context, from Releases, s store.Scope, to Recipient, after time.Time, do func(as store.Released, id string) error) error {
+	return each(ctx, from, s, to, store.ReleaseFilter{AddedAfter: after}, func(l *leaving) error { return do(l.Released, l.id) })
 }
 
 // errFound ends a search.

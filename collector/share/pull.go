@@ -267,7 +267,7 @@ func (f *Files) table(ctx context.Context) ([]byte, error) {
 		row[i] = c.name
 	}
 	out.Write(row)
-	err := EachSeen(ctx, f.From, f.Scope, f.Recipient(ctx), func(r store.Released, _ string) error {
+	err := EachSeen(ctx, f.From, f.Scope, f.Recipient(ctx), time.Time{}, func(r store.Released, _ string) error {
 		if r.Masked || markingID(r.TLP) == "" {
 			return nil
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/attack"
 )
 
 // A Campaign is the same act, by its rule and technique, at several sites in a short time: a chain of alerts of which each
@@ -49,6 +50,14 @@ type Campaigns interface {
 	ListCampaigns(ctx context.Context, s Scope, sites int, cursor string, limit int) ([]Campaign, string, error)
 	// GetCampaign returns a campaign with its sites. One that was found to be part of another is that other one.
 	GetCampaign(ctx context.Context, s Scope, id string) (Campaign, error)
+}
+
+// Technique is the one by which an alert is of a campaign, "" if it has none.
+func Technique(a *rules.Alert) string {
+	if ids := attack.Order([]*rules.Alert{a}); len(ids) > 0 {
+		return ids[0]
+	}
+	return ""
 }
 
 // Usual is what is one campaign unless somebody says otherwise. Within an hour, so that somebody who goes from site to

@@ -35,8 +35,30 @@ type User struct {
 	Subject string `json:"subject,omitempty"`
 	// Ceiling is the strictest level that a cert account is shown; "" is any.
 	Ceiling TLP `json:"ceiling,omitempty"`
+	// CERT is whose account a cert account is, by the name under which that CERT has its own collector, and Compare what
+	// it may compare there with what it sees at other operators: the operator's consent.
+	CERT    string  `json:"cert,omitempty"`
+	Compare Compare `json:"compare,omitempty"`
 	// Proof is what package account keeps of a second factor and of a sealed account. SwapProof alone changes it.
 	Proof string `json:"-"`
+}
+
+// Compare is what of an operator's a CERT may lay beside what it has of others. The zero value is nothing.
+type Compare string
+
+// What may be compared.
+const (
+	// CompareReleased: alerts that were released to the account, up to its ceiling.
+	CompareReleased Compare = "released"
+	// CompareActs: these, and of all others the rule, the technique, the severity, the times and the number of sites.
+	CompareActs Compare = "acts"
+)
+
+// A Consent is an operator's word that a CERT may compare, as one of the CERT's accounts has it.
+type Consent struct {
+	Account string
+	Ceiling TLP // as User.Ceiling
+	Compare Compare
 }
 
 // Users is who may sign in.
@@ -45,6 +67,9 @@ type Users interface {
 	PutUser(ctx context.Context, s Scope, u User, who string, at time.Time) error
 	GetUser(ctx context.Context, s Scope, name string) (User, error)
 	ListUsers(ctx context.Context, s Scope) ([]User, error)
+	// Consents lists what the operator lets a CERT compare, by account. An account that is disabled, or is no cert account
+	// any more, consents to nothing.
+	Consents(ctx context.Context, s Scope, cert string) ([]Consent, error)
 	// SwapProof sets a user's proof to is where it is still was, and records act, if it has a What, with that. ErrChanged:
 	// it is not was any more, or there is no such user; nothing was done. So what may be used once is used once, whoever
 	// tries at the same time.

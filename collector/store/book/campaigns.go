@@ -126,7 +126,7 @@ func (b Book) unlooked(ctx context.Context, s store.Scope, r Reader, at time.Tim
 			if err = json.Unmarshal(body, &a); err != nil {
 				return f, fmt.Errorf("alert: %w", err)
 			}
-			f.technique = technique(&a)
+			f.technique = store.Technique(&a)
 			return f, nil
 		})
 }

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/roje-ot/roje/collector/store"
-	"github.com/roje-ot/roje/rules"
-	"github.com/roje-ot/roje/rules/attack"
 )
 
 // PreviewGroup implements store.Releases.
@@ -95,15 +93,7 @@ const releasedAlerts = `SELECT ` + alertColumns + ` FROM alerts WHERE operator =
 func releasedOf(ctx context.Context, s store.Scope, r Reader, c *store.Campaign) ([]store.Alert, error) {
 	alerts, err := List(ctx, r, releasedAlerts+`rule = ? AND severity >= ? AND first >= ? AND first <= ? ORDER BY arrived LIMIT ?`,
 		[]any{s.Operator(), c.Rule, int(store.Usual.Least), Nanos(c.First), Nanos(c.Last), groupMost}, scanAlert)
-	return slices.DeleteFunc(alerts, func(a store.Alert) bool { return technique(&a.Alert) != c.Technique }), err
-}
-
-// technique is the one by which alerts are of one campaign.
-func technique(a *rules.Alert) string {
-	if ids := attack.Order([]*rules.Alert{a}); len(ids) > 0 {
-		return ids[0]
-	}
-	return ""
+	return slices.DeleteFunc(alerts, func(a store.Alert) bool { return store.Technique(&a.Alert) != c.Technique }), err
 }
 
 // releasedIn are the alerts of a case, of its incidents and of its campaigns that are released now.

@@ -49,7 +49,7 @@ var Tables = []Table{
 	table("joins", 2, "operator:t token:t key:t words:t name:t remote:t asked:n state:t who:t at:n"),
 	table("sensors", 2, "operator:t id:t name:t enrolled:n seen:n denied:n health:b alerts:n lost:n"),
 	table("certs", 3, "operator:t sensor:t serial:t key:t public:b issued:n expires:n"),
-	table("users", 2, "operator:t name:t role:t hash:t must_change:y disabled:y created:n signed_in:n language:t subject:t ceiling:t proof:t"),
+	table("users", 2, "operator:t name:t role:t hash:t must_change:y disabled:y created:n signed_in:n language:t subject:t ceiling:t proof:t cert:t compare:t"),
 	table("packs", 2, "operator:t sha256:t kind:t name:t version:n size:n key:t created:n expires:n sensors:t who:t at:n body:b"),
 	table("assignments", 3, "operator:t target:t kind:t pack:t who:t at:n"),
 	table("outcomes", 3, "operator:t sensor:t kind:t pack:t taken:y reason:t why:t at:n"),

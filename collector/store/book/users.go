@@ -11,12 +11,12 @@ import (
 	"github.com/roje-ot/roje/collector/store"
 )
 
-const userColumns = `name, role, hash, must_change, disabled, created, signed_in, language, subject, ceiling, proof`
+const userColumns = `name, role, hash, must_change, disabled, created, signed_in, language, subject, ceiling, proof, cert, compare`
 
 func scanUser(scan scan) (u store.User, err error) {
 	var created int64
 	var signedIn sql.NullInt64
-	err = scan(&u.Name, &u.Role, &u.Hash, &u.MustChange, &u.Disabled, &created, &signedIn, &u.Language, &u.Subject, &u.Ceiling, &u.Proof)
+	err = scan(&u.Name, &u.Role, &u.Hash, &u.MustChange, &u.Disabled, &created, &signedIn, &u.Language, &u.Subject, &u.Ceiling, &u.Proof, &u.CERT, &u.Compare)
 	u.Created, u.SignedIn = FromNanos(created), fromNull(signedIn)
 	return u, err
 }
@@ -36,11 +36,15 @@ func (b Book) PutUser(ctx context.Context, s store.Scope, u store.User, who stri
 	if u.Ceiling != "" {
 		detail += ", up to tlp " + string(u.Ceiling)
 	}
+	if u.Compare != "" {
+		detail += ", " + u.CERT + " may compare: " + string(u.Compare)
+	}
 	return b.change(ctx, s, func(t work) error {
-		_, err := t.Exec(`INSERT INTO users (operator, name, role, hash, must_change, disabled, created, language, subject, ceiling) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		_, err := t.Exec(`INSERT INTO users (operator, name, role, hash, must_change, disabled, created, language, subject, ceiling, cert, compare) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 			ON CONFLICT (operator, name) DO UPDATE SET role = excluded.role, hash = excluded.hash, must_change = excluded.must_change,
-				disabled = excluded.disabled, language = excluded.language, subject = excluded.subject, ceiling = excluded.ceiling`,
-			s.Operator(), u.Name, string(u.Role), u.Hash, u.MustChange, u.Disabled, Nanos(u.Created), u.Language, u.Subject, string(u.Ceiling))
+				disabled = excluded.disabled, language = excluded.language, subject = excluded.subject, ceiling = excluded.ceiling,
+				cert = excluded.cert, compare = excluded.compare`,
+			s.Operator(), u.Name, string(u.Role), u.Hash, u.MustChange, u.Disabled, Nanos(u.Created), u.Language, u.Subject, string(u.Ceiling), u.CERT, string(u.Compare))
 		if err != nil {
 			return err
 		}
@@ -66,6 +70,18 @@ func (b Book) ListUsers(ctx context.Context, s store.Scope) ([]store.User, error
 		return nil, err
 	}
 	return List(ctx, b.Reader(s), `SELECT `+userColumns+` FROM users WHERE operator = ? ORDER BY name`, []any{s.Operator()}, scanUser)
+}
+
+// Consents implements store.Users.
+func (b Book) Consents(ctx context.Context, s store.Scope, cert string) ([]store.Consent, error) {
+	if err := s.Check(); err != nil || cert == "" {
+		return nil, err
+	}
+	return List(ctx, b.Reader(s), `SELECT name, ceiling, compare FROM users WHERE operator = ? AND cert = ? AND compare != '' AND NOT disabled AND role IN (?, ?) ORDER BY name`,
+		[]any{s.Operator(), cert, string(store.CERT), string(store.CERTAnalyst)}, func(scan scan) (c store.Consent, err error) {
+			err = scan(&c.Account, &c.Ceiling, &c.Compare)
+			return c, err
+		})
 }
 
 // SwapProof implements store.Users.

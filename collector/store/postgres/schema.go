@@ -267,6 +267,8 @@ CREATE TYPE incoming AS (
 	id TEXT, arrived bigint, rule TEXT, severity bigint, first bigint, last bigint, count bigint,
 	proto TEXT, client TEXT, server TEXT, title TEXT, incident TEXT, body bytea
 );
+`, `
+ALTER TABLE users ADD COLUMN cert TEXT NOT NULL DEFAULT '', ADD COLUMN compare TEXT NOT NULL DEFAULT '';
 `}
 
 // One collector at a time changes the schema, and one makes a day's partition: these are the locks.

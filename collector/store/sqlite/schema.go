@@ -224,6 +224,9 @@ CREATE INDEX letters_alert ON letters (operator, alert);
 ALTER TABLE releases ADD COLUMN kind TEXT NOT NULL DEFAULT '';
 DROP INDEX releases_alert;
 CREATE UNIQUE INDEX releases_alert ON releases (operator, kind, alert, version);
+`, `
+ALTER TABLE users ADD COLUMN cert TEXT NOT NULL DEFAULT '';
+ALTER TABLE users ADD COLUMN compare TEXT NOT NULL DEFAULT '';
 `}
 
 // migrate brings the file's schema up to date; a file of a newer version is refused.

@@ -166,7 +166,7 @@ func denied(t *testing.T, st store.Store) {
 
 func users(t *testing.T, st store.Store) {
 	sc, ctx := For(t, "north"), t.Context()
-	u := store.User{Name: "ana", Role: store.Admin, Hash: "$argon2id$x", MustChange: true, Created: Start, Language: "sq", Subject: "https://idp.example 7", Ceiling: store.Green}
+	u := store.User{Name: "ana", Role: store.Admin, Hash: "$argon2id$x", MustChange: true, Created: Start, Language: "sq", Subject: "https://idp.example 7", Ceiling: store.Green, CERT: "grid-cert", Compare: store.CompareActs}
 	if err := st.PutUser(ctx, sc, u, "setup", Start); err != nil {
 		t.Fatal(err)
 	}
@@ -210,6 +210,44 @@ func users(t *testing.T, st store.Store) {
 		t.Fatal(err)
 	}
 	same(t, "users", list, []store.User{u})
+}
+
+// consents holds that a CERT may compare what an operator said it may, and that nothing else says so.
+func consents(t *testing.T, st store.Store) {
+	sc, ctx := For(t, "north"), t.Context()
+	for _, u := range []store.User{
+		{Name: "kos", Role: store.CERTAnalyst, Ceiling: store.Green, CERT: "grid-cert", Compare: store.CompareActs},
+		{Name: "feed", Role: store.CERT, CERT: "grid-cert", Compare: store.CompareReleased},
+		{Name: "other", Role: store.CERT, CERT: "other-cert", Compare: store.CompareActs},
+		{Name: "none", Role: store.CERT, CERT: "grid-cert"},
+		{Name: "gone", Role: store.CERT, CERT: "grid-cert", Compare: store.CompareActs, Disabled: true},
+		{Name: "was", Role: store.Viewer, CERT: "grid-cert", Compare: store.CompareActs},
+		{Name: "nobody's", Role: store.CERT, Compare: store.CompareActs},
+	} {
+		if err := st.PutUser(ctx, sc, u, "setup", Start); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		scope store.Scope
+		cert  string
+		want  []store.Consent
+	}{
+		{sc, "grid-cert", []store.Consent{{Account: "feed", Compare: store.CompareReleased}, {Account: "kos", Ceiling: store.Green, Compare: store.CompareActs}}},
+		{sc, "other-cert", []store.Consent{{Account: "other", Compare: store.CompareActs}}},
+		{sc, "third-cert", nil},
+		{sc, "", nil},
+		{For(t, "south"), "grid-cert", nil},
+	} {
+		got, err := st.Consents(ctx, c.scope, c.cert)
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "consents of "+c.scope.Operator()+" to "+c.cert, got, c.want)
+	}
+	if acts, err := st.Acts(ctx, sc, "kos", 1); err != nil || len(acts) != 1 || !strings.Contains(acts[0].Detail, "grid-cert may compare: acts") {
+		t.Errorf("acts %+v, %v", acts, err)
+	}
 }
 
 func sessions(t *testing.T, st store.Store) {

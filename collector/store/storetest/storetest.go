@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) store.Store) {
 		{"joins", joins},
 		{"deny list", denied},
 		{"users", users},
+		{"consents", consents},
 		{"sessions", sessions},
 		{"changes", changes},
 		{"audit log", audit},

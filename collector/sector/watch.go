@@ -1,0 +1,131 @@
+package sector
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/roje-ot/roje/collector/audit"
+	"github.com/roje-ot/roje/collector/own"
+	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/rules"
+	"github.com/roje-ot/roje/rules/attack"
+)
+
+// Rule is what the alerts are called by that say that several operators saw the same act.
+const Rule = "collector-sector-campaign"
+
+// lookEvery is how often the operators are compared.
+const lookEvery = time.Minute
+
+// A Watcher raises an alert in the CERT's own queue for each campaign of the sector, and another one of the same incident for
+// each operator that joins it. One goroutine uses it. Any number of collectors may watch for one CERT: what they find has the
+// same id.
+type Watcher struct {
+	Finder *Finder
+	Store  interface {
+		store.Alerts
+		store.Intake
+	}
+	Scope store.Scope // the CERT's own
+	Log   *slog.Logger
+}
+
+// Run looks until ctx ends.
+func (w *Watcher) Run(ctx context.Context, now func() time.Time) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		if _, err := w.Look(ctx, now()); err != nil && ctx.Err() == nil {
+			w.Log.Error("the operators of the sector are not compared", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// Look compares the operators and says how many alerts are new. What an operator has of a new one is first put on that
+// operator's record: an act that cannot be recorded is not told.
+func (w *Watcher) Look(ctx context.Context, now time.Time) (raised int, err error) {
+	p, err := w.Finder.Look(ctx, now)
+	if err != nil {
+		return 0, err
+	}
+	for i := range p.Campaigns {
+		c := &p.Campaigns[i]
+		a, err := w.alert(ctx, c)
+		if err == nil && a != nil {
+			err = w.record(ctx, c, now)
+		}
+		if err != nil {
+			return raised, err
+		}
+		if a == nil {
+			continue
+		}
+		fresh, err := own.Keep(ctx, w.Store, w.Scope, a, now)
+		if err != nil {
+			return raised, err
+		}
+		if fresh {
+			raised++
+			w.Log.Warn("several operators saw the same act", "alert", a.ID, "rule", c.Rule, "operators", len(c.Seen))
+		}
+	}
+	return raised, nil
+}
+
+// record tells each operator of a campaign, in its own audit log, that its part was compared.
+func (w *Watcher) record(ctx context.Context, c *Concurrence, now time.Time) error {
+	for i, of := range c.of {
+		o, s := w.Finder.Operators[of], c.Seen[i]
+		e := audit.Entry{At: now, Operator: o.Scope.Operator(), Who: w.Finder.CERT, What: audit.Compared, Object: c.Rule,
+			Detail: strings.TrimSpace(fmt.Sprintf("%s %s to %s: others saw it too", c.Technique, instant(s.First), instant(s.Last)))}
+		if err := audit.Append(ctx, o.Store, o.Scope, e); err != nil {
+			return fmt.Errorf("operator %s: %w", o.Scope.Operator(), err)
+		}
+	}
+	return nil
+}
+
+func instant(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
+
+// alert is what is to be raised of a campaign, nil if that was raised before. It says how many operators there are, and not
+// who: the queue is for more eyes than the page of the sector.
+func (w *Watcher) alert(ctx context.Context, c *Concurrence) (*rules.Alert, error) {
+	observed := strings.TrimSpace("rule " + c.Rule + " " + c.Technique)
+	f := store.Filter{Rule: Rule, Sensor: own.Sensor, Since: c.First.Add(-within), Until: c.Last.Add(within)}
+	incident, operators := own.ID(Rule, c.Rule, c.Technique, c.First.UTC().Format(time.RFC3339Nano)), uint64(len(c.Seen))
+	for cursor := ""; ; {
+		before, next, err := w.Store.ListAlerts(ctx, w.Scope, f, cursor, 1000)
+		if err != nil {
+			return nil, err
+		}
+		for _, b := range before {
+			if b.Observed != observed {
+				continue
+			}
+			if b.Count >= operators {
+				return nil, nil
+			}
+			incident = b.Incident
+		}
+		if cursor = next; next == "" {
+			break
+		}
+	}
+	techniques, word := []string{}, c.Rule
+	if c.Technique != "" {
+		techniques, word = []string{c.Technique}, fmt.Sprintf("%s (%s %s)", c.Rule, c.Technique, attack.Name(c.Technique))
+	}
+	return &rules.Alert{ID: own.ID(Rule, incident, fmt.Sprint(operators)), Incident: incident, Rule: Rule, Severity: c.Severity, Techniques: techniques,
+		First: c.First.UTC(), Last: c.Last.UTC(), Count: operators, Observed: observed,
+		Title: fmt.Sprintf("%d operators saw the same act, %s, at %d sites or more, from %s to %s; somebody may be going through the sector, and each operator sees no more than its own part",
+			operators, word, c.Sites, instant(c.First), instant(c.Last)),
+		Score: rules.Score{Impact: 1, Novelty: 1, Confidence: 0.8}}, nil
+}
