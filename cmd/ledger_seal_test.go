@@ -2,6 +2,8 @@ package cmd
 
 import (
 	"bytes"
+	"context"
+	"crypto/ed25519"
 	"errors"
 	"log/slog"
 	"os"
@@ -9,8 +11,15 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/roje-ot/roje/collector"
+	"github.com/roje-ot/roje/collector/sealed"
+	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/collector/store/sqlite"
+	"github.com/roje-ot/roje/rules/batch/proof"
 	"github.com/roje-ot/roje/sensor"
+	"github.com/roje-ot/roje/sensor/enrol"
 	"github.com/roje-ot/roje/sensor/ledger"
 	"github.com/roje-ot/roje/testdata/need"
 )
@@ -67,8 +76,84 @@ func TestLedgerVerify(t *testing.T) {
 	if err := os.WriteFile(at("changed"), bytes.Replace(text, []byte(`"outcome":"`), []byte(`"outcome":"un`), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := program("ledger", "verify", at("changed")); err == nil || !strings.Contains(out, "the chain of records is broken") {
-		t.Errorf("a changed export: %v\n%s", err, out)
+	broken := func(want string, args ...string) {
+		t.Helper()
+		if out, err := program(args...); err == nil || !strings.Contains(out, "the chain of records is broken") || !strings.Contains(out, want) {
+			t.Errorf("%v: %v, want %q in\n%s", args, err, want, out)
+		}
+	}
+	broken("", "ledger", "verify", at("changed"))
+
+	// The sensor is enrolled, and then enrolled anew: its ledger goes on under other keys.
+	first, data := strings.TrimSpace(key), t.TempDir()
+	o := enrol.Options{Dir: filepath.Join(at("state"), "enrolment"), Name: "Substation 7", Now: time.Now}
+	var id *enrol.Identity
+	for range 2 {
+		id = answered(t, o, data)
+		o.Again = true
+		startedOnce(t, at("sensor.yaml"))
+	}
+	newest := proof.Fingerprint(id.Key.Public().(ed25519.PublicKey))
+	for _, args := range [][]string{{}, {"--key", first}, {"--key", first, "--seals", at("seals")}, {"--key", newest, "--key", first}} {
+		said := must("is as it was written", append([]string{"ledger", "verify", "--state", at("state")}, args...)...)
+		if strings.Count(said, "\nkey ") != 3 || !strings.Contains(said, "\nkey "+first) || !strings.HasSuffix(strings.TrimSpace(said), newest) {
+			t.Errorf("%v: %s", args, said)
+		}
+	}
+	must("", "ledger", "export", "--state", at("state"), at("export-anew"))
+	must("is as it was written", "ledger", "verify", at("export-anew"), "--key", first)
+	collectorHolds(t, data, id, at("state"))
+
+	// A key of a stranger, and one whose introduction went with the keys of before.
+	broken("none of those that should have", "ledger", "verify", "--state", at("state"), "--key", strings.Repeat("0", 64))
+	before, err := filepath.Glob(filepath.Join(at("state"), "enrolment.was-*"))
+	if err != nil || len(before) != 1 {
+		t.Fatalf("%v, %v", before, err)
+	}
+	for _, dir := range []string{before[0], o.Dir} {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	last := answered(t, o, data)
+	startedOnce(t, at("sensor.yaml"))
+	broken("has not introduced", "ledger", "verify", "--state", at("state"), "--key", first)
+	must("is as it was written", "ledger", "verify", "--state", at("state"), "--key", first, "--key", proof.Fingerprint(last.Key.Public().(ed25519.PublicKey)))
+}
+
+// startedOnce starts a sensor and has it end at once: its collector cannot be reached.
+func startedOnce(t *testing.T, config string) {
+	t.Helper()
+	cfg, err := sensor.LoadConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := sensor.Run(ctx, cfg, "test", slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// collectorHolds holds that the collector that enrolled a sensor anew takes its seals, those before its enrolment too, which it
+// has signed with keys that the collector knows of another or of no sensor.
+func collectorHolds(t *testing.T, data string, id *enrol.Identity, state string) {
+	t.Helper()
+	db, err := sqlite.Open(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	scope, err := store.For(collector.DefaultOperator)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seals, err := ledger.Seals(filepath.Join(state, ledger.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if wrong, err := sealed.Check(t.Context(), db, scope, id.Sensor, seals); err != nil || len(wrong) > 0 {
+		t.Errorf("at the collector: %v, %v", wrong, err)
 	}
 }
 

@@ -103,7 +103,7 @@ func TestSensorOneWay(t *testing.T) {
 			if wrong, err := sealed.Check(t.Context(), db, scope, id.Sensor, seals); err != nil || len(wrong) > 0 {
 				t.Errorf("the seals over the ledger: %v, %v", wrong, err)
 			}
-			if _, err := ledger.Verify(filepath.Join(state, ledger.FileName), "", seals...); err != nil {
+			if _, err := ledger.Verify(filepath.Join(state, ledger.FileName), nil, seals...); err != nil {
 				t.Errorf("the ledger against the seals that arrived: %v", err)
 			}
 			cancel()

@@ -20,7 +20,7 @@ func (d *daemon) openLedger() (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
-	store, err := ledger.OpenStore(filepath.Join(d.cfg.State, ledger.FileName), d.cfg.LedgerBytes, key)
+	store, err := ledger.OpenStore(filepath.Join(d.cfg.State, ledger.FileName), d.cfg.LedgerBytes, key, FormerKeys(d.cfg.State, d.cfg.Enrolment)...)
 	if err != nil {
 		return nil, err
 	}
@@ -90,4 +90,17 @@ func OwnKey(state, enrolment string, make bool) (ed25519.PrivateKey, error) {
 		}
 	}
 	return evidence.LoadKey(filepath.Join(dir, evidence.KeyFile), make)
+}
+
+// FormerKeys are the keys that a sensor with this state and enrolment has signed with before, as far as they are still
+// there: its own, from before it was enrolled, and those of earlier enrolments.
+func FormerKeys(state, enrolment string) []ed25519.PrivateKey {
+	if enrolment == "" {
+		return nil
+	}
+	keys := enrol.Former(enrolment)
+	if own, err := OwnKey(state, "", false); err == nil {
+		keys = append(keys, own)
+	}
+	return keys
 }

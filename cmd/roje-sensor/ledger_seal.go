@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,10 +18,11 @@ import (
 
 // ledgerVerify checks that no record was changed, removed or cut off.
 func ledgerVerify() *cobra.Command {
-	var state, signer, kept string
+	var state, kept string
+	var signers []string
 	cmd := &cobra.Command{
 		Use: "verify [FILE]", Short: "Check that no record of the ledger, or of a FILE that export wrote, was changed, removed or cut off; offline", Args: needs(cobra.MaximumNArgs(1)),
-		Long: "Check the chain of records and the sensor's seals over it. A record that was changed or removed, and sealed ones that were cut off at the end, are said and the exit code is 1. Who can write the sensor's folder could also cut off the newest seals: seals that were kept elsewhere, as `ledger seals` prints them, show that.",
+		Long: "Check the chain of records and the sensor's seals over it. A record that was changed or removed, and sealed ones that were cut off at the end, are said and the exit code is 1. Who can write the sensor's folder could also cut off the newest seals: seals that were kept elsewhere, as `ledger seals` prints them, show that. A sensor that was given another key goes on with its ledger: the key before introduces the new one. One that is not introduced must be named by --key.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			further, err := readSeals(kept)
 			if err != nil {
@@ -35,20 +37,20 @@ func ledgerVerify() *cobra.Command {
 					return err
 				}
 				defer f.Close()
-				if v, err = ledger.VerifyExport(f, signer, further...); err != nil {
+				if v, err = ledger.VerifyExport(f, signers, further...); err != nil {
 					return fmt.Errorf("%s: %w", name, err)
 				}
-			} else if v, err = ledger.Verify(name, signer, further...); err != nil {
+			} else if v, err = ledger.Verify(name, signers, further...); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is as it was written\nrecords %d to %d, %d of them\nsealed to record %d on %s, %d seals; %d records are not sealed yet\nkey %s\n",
-				name, v.First, v.Last, v.Records, v.Newest.Number, v.Newest.At.Format(time.RFC3339), v.Seals, v.Open, v.Newest.Fingerprint())
+				name, v.First, v.Last, v.Records, v.Newest.Number, v.Newest.At.Format(time.RFC3339), v.Seals, v.Open, strings.Join(v.Keys, "\nkey "))
 			return err
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&state, "state", "/var/lib/roje-sensor", "`DIR` of the ledger")
-	f.StringVar(&signer, "key", "", "`FINGERPRINT` of the key that must have sealed it, as verify prints it")
+	f.StringArrayVar(&signers, "key", nil, "`FINGERPRINT` of the key that must have sealed it, as verify prints it; again for each that no other one introduces")
 	f.StringVar(&kept, "seals", "", "`FILE` of seals that were kept elsewhere, as `ledger seals` printed them")
 	return cmd
 }
@@ -121,7 +123,7 @@ func ledgerExport() *cobra.Command {
 				defer f.Close()
 				out = f
 			}
-			return ledger.Export(filepath.Join(state, ledger.FileName), out, key, time.Now())
+			return ledger.Export(filepath.Join(state, ledger.FileName), out, time.Now(), key, sensor.FormerKeys(state, enrolment)...)
 		},
 	}
 	cmd.Flags().StringVar(&state, "state", "/var/lib/roje-sensor", "`DIR` of the ledger")

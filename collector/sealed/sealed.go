@@ -79,10 +79,12 @@ func all(ctx context.Context, st Store, scope store.Scope, sensor string) (list 
 type Break struct {
 	Seal *proof.LedgerSeal
 	Err  error // is a proof.ErrFalse
+	at   int   // its place in the list
 }
 
 // Check returns what is wrong with the seals of a sensor: one that is not as it was signed, by a key that the sensor never
-// had, or that does not follow the one before it. A change of the sensor's key is none: the collector knows both.
+// had, or that does not follow the one before it. A change of the sensor's key is none: the collector knows both, or the
+// key before has introduced the one that the collector knows, as when a sensor has run before it was enrolled.
 func Check(ctx context.Context, st Store, scope store.Scope, sensor string, list []proof.LedgerSeal) (wrong []error, err error) {
 	breaks, err := Breaks(ctx, st, scope, sensor, list)
 	for _, b := range breaks {
@@ -93,17 +95,16 @@ func Check(ctx context.Context, st Store, scope store.Scope, sensor string, list
 
 // Breaks returns the seals in list that do not hold. One that is nobody's is not what the next has to follow.
 func Breaks(ctx context.Context, st Store, scope store.Scope, sensor string, list []proof.LedgerSeal) (breaks []Break, err error) {
+	strange, err := strangers(ctx, st, scope, sensor, list)
+	if err != nil {
+		return nil, err
+	}
 	var before *proof.LedgerSeal
 	for i := range list {
 		s := &list[i]
 		bad := s.Check()
-		if bad == nil {
-			switch _, err := st.FindCert(ctx, scope, sensor, batch.KeyID(s.Key)); {
-			case errors.Is(err, store.ErrNotFound):
-				bad = fmt.Errorf("%w: the seal of record %d of %s is by key %s, which the sensor never had", proof.ErrFalse, s.Number, s.At.Format(time.RFC3339), s.Fingerprint())
-			case err != nil:
-				return nil, err
-			}
+		if bad == nil && strange[i] {
+			bad = fmt.Errorf("%w: the seal of record %d of %s is by key %s, which the sensor never had", proof.ErrFalse, s.Number, s.At.Format(time.RFC3339), s.Fingerprint())
 		}
 		if bad == nil {
 			if before != nil {
@@ -112,8 +113,25 @@ func Breaks(ctx context.Context, st Store, scope store.Scope, sensor string, lis
 			before = s
 		}
 		if bad != nil {
-			breaks = append(breaks, Break{s, bad})
+			breaks = append(breaks, Break{s, bad, i})
 		}
 	}
 	return breaks, nil
+}
+
+// strangers says which seals in list are by a key that the sensor never had. A key that is not known here was the sensor's
+// until it introduced one that is.
+func strangers(ctx context.Context, st Store, scope store.Scope, sensor string, list []proof.LedgerSeal) ([]bool, error) {
+	strange, introduced := make([]bool, len(list)), map[string]bool{} // by the key, of those in the list from here on
+	for i := len(list) - 1; i >= 0; i-- {
+		s := &list[i]
+		_, err := st.FindCert(ctx, scope, sensor, batch.KeyID(s.Key))
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+		if strange[i] = err != nil && !introduced[s.Fingerprint()]; !strange[i] && s.Introduced != nil && s.Check() == nil {
+			introduced[proof.Fingerprint(s.Introduced.Key)] = true
+		}
+	}
+	return strange, nil
 }

@@ -50,6 +50,14 @@ func TestCheck(t *testing.T) {
 	foreign := proof.SealLedger(keyOf(6), day.AddDate(0, 0, 3), 30, [32]byte{}, three)
 	falsified := *three
 	falsified.Number++
+	introduced := func(key, by byte, days int, number uint64, before *proof.LedgerSeal) *proof.LedgerSeal {
+		s := proof.SealLedger(keyOf(key), day.AddDate(0, 0, days), number, [32]byte{}, before)
+		s.Introduce(keyOf(by))
+		return s
+	}
+	unenrolled := proof.SealLedger(keyOf(8), day.AddDate(0, 0, -1), 5, [32]byte{}, nil)
+	badly := introduced(5, 8, 0, 10, unenrolled)
+	badly.Introduced.Signature[0]++
 	old := func(days int, number uint64) *proof.LedgerSeal { // of a sensor that does not name the seal before
 		s := seal(days, number, 0, nil)
 		s.Before = ""
@@ -85,7 +93,14 @@ func TestCheck(t *testing.T) {
 		{"of a new key that the sensor was given", []*proof.LedgerSeal{one, two, three, renewed, after}, ""},
 		{"made anew with a new key", []*proof.LedgerSeal{one, two, three, anew}, "began anew"},
 		{"of another key, and then on", []*proof.LedgerSeal{one, two, three, foreign, renewed, after}, "which the sensor never had"},
+		{"from before the sensor was enrolled", []*proof.LedgerSeal{unenrolled, introduced(5, 8, 0, 10, unenrolled)}, ""},
+		{"from before, and nothing since", []*proof.LedgerSeal{unenrolled}, "which the sensor never had"},
+		{"from before, not introduced", []*proof.LedgerSeal{unenrolled, seal(0, 10, 0, unenrolled)}, "which the sensor never had"},
+		{"from before, by way of another", []*proof.LedgerSeal{unenrolled, introduced(6, 8, 0, 5, unenrolled), introduced(5, 6, 1, 10, introduced(6, 8, 0, 5, unenrolled))}, ""},
+		{"by a former key, after it introduced the next", []*proof.LedgerSeal{introduced(5, 8, 0, 10, nil), proof.SealLedger(keyOf(8), day.AddDate(0, 0, 1), 20, [32]byte{}, introduced(5, 8, 0, 10, nil))}, "which the sensor never had"},
+		{"from before, cut back since", []*proof.LedgerSeal{unenrolled, introduced(5, 8, 0, 4, unenrolled)}, "ended at record 4, and record 5"},
 		{"falsified", []*proof.LedgerSeal{one, two, &falsified}, "not as it was signed"},
+		{"the introduction falsified", []*proof.LedgerSeal{seal(0, 5, 0, nil), badly}, "the introduction of key"},
 	} {
 		sensor := fmt.Sprint("s", i)
 		spool := &specimen.Spool{Sensor: sensor}

@@ -60,7 +60,7 @@ func (w *Watcher) Look(ctx context.Context, now time.Time) (raised int, err erro
 		return 0, err
 	}
 	for sensor := range w.due {
-		list, rest, err := w.ripe(ctx, sensor, now)
+		list, ripe, err := w.ripe(ctx, sensor, now)
 		if err != nil {
 			return raised, err
 		}
@@ -73,6 +73,9 @@ func (w *Watcher) Look(ctx context.Context, now time.Time) (raised int, err erro
 			name = known.Name
 		}
 		for _, b := range breaks {
+			if b.at >= ripe {
+				break
+			}
 			a := alert(sensor, name, b)
 			switch fresh, err := own.Keep(ctx, w.Store, w.Scope, a, now); {
 			case err != nil:
@@ -82,7 +85,7 @@ func (w *Watcher) Look(ctx context.Context, now time.Time) (raised int, err erro
 				w.Log.Warn("a ledger is not what was sealed", "sensor", sensor, "alert", a.ID, "err", b.Err)
 			}
 		}
-		if !rest {
+		if ripe == len(list) {
 			delete(w.due, sensor)
 		}
 	}
@@ -119,16 +122,16 @@ func (w *Watcher) fresh(ctx context.Context) error {
 	return nil
 }
 
-// ripe returns the seals of a sensor up to the first that has not been here for long; rest: there are others.
-func (w *Watcher) ripe(ctx context.Context, sensor string, now time.Time) (list []proof.LedgerSeal, rest bool, err error) {
+// ripe returns the seals of a sensor, and how many are before the first that has not been here for long.
+func (w *Watcher) ripe(ctx context.Context, sensor string, now time.Time) (list []proof.LedgerSeal, ripe int, err error) {
 	came, err := all(ctx, w.Store, w.Scope, sensor)
 	for i := range came {
-		if now.Sub(came[i].at) < patience {
-			return list, true, nil
-		}
 		list = append(list, came[i].LedgerSeal)
+		if ripe == i && now.Sub(came[i].at) >= patience {
+			ripe++
+		}
 	}
-	return list, false, err
+	return list, ripe, err
 }
 
 // alert says what is wrong with a seal. Its times are those of the seal, so that every collector says the same.

@@ -19,7 +19,7 @@ import (
 func TestWatcher(t *testing.T) {
 	db, scope := specimen.Store(t)
 	spools := map[string]*specimen.Spool{}
-	for _, sensor := range []string{"good", "bad"} {
+	for _, sensor := range []string{"good", "bad", "new"} {
 		spools[sensor] = &specimen.Spool{Sensor: sensor}
 		spools[sensor].Enrol(t, db, scope, day, sensor+" site")
 		certify(t, db, scope, sensor, 5, 7)
@@ -68,6 +68,16 @@ func TestWatcher(t *testing.T) {
 	say("bad", proof.SealLedger(keyOf(6), day.AddDate(0, 0, 3), 7, sha256.Sum256([]byte{7}), cut))
 	if n := look(3, time.Hour); n != 1 {
 		t.Fatalf("%d alerts about a foreign key", n)
+	}
+	// A sensor that ran before it was enrolled: what introduces its key comes later than the seal by the key before.
+	unenrolled := say("new", proof.SealLedger(keyOf(8), day.AddDate(0, 0, 4), 5, [32]byte{}, nil))
+	enrolled := proof.SealLedger(keyOf(5), unenrolled.At.Add(time.Minute), 5, [32]byte{}, unenrolled)
+	enrolled.Introduce(keyOf(8))
+	say("new", enrolled)
+	for _, after := range []time.Duration{patience, time.Hour} {
+		if n := look(4, after); n != 0 {
+			t.Fatalf("%d alerts about a sensor that ran before it was enrolled", n)
+		}
 	}
 	again := &Watcher{Store: db, Scope: scope, Log: slog.New(slog.DiscardHandler)} // after a restart
 	if n, err := again.Look(t.Context(), day.AddDate(0, 0, 9)); n != 0 || err != nil {

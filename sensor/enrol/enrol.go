@@ -315,7 +315,7 @@ func (d *draft) finish(about About, root *x509.Certificate, cert []byte, dir str
 		return err
 	}
 	if old != nil {
-		err = os.Rename(dir, fmt.Sprintf("%s.was-%s", filepath.Clean(dir), old.Sensor))
+		err = os.Rename(dir, formerly(dir, old.Sensor))
 	} else if err = os.Remove(dir); errors.Is(err, os.ErrNotExist) { // an empty folder makes way
 		err = nil
 	}

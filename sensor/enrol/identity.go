@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -83,6 +84,28 @@ func Load(dir string) (*Identity, error) {
 	}
 	return id, nil
 }
+
+// Former returns the keys of the enrolments that were in dir before the one that is there, as they were kept beside it.
+// One that cannot be read is left out.
+func Former(dir string) (keys []ed25519.PrivateKey) {
+	parent := filepath.Dir(filepath.Clean(dir))
+	beside, err := os.ReadDir(parent)
+	if err != nil {
+		return nil
+	}
+	for _, one := range beside {
+		if !strings.HasPrefix(one.Name(), filepath.Base(formerly(dir, ""))) {
+			continue
+		}
+		if key, err := readKey(filepath.Join(parent, one.Name())); err == nil {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// formerly is where the enrolment of a sensor is kept when another takes its place in dir.
+func formerly(dir, sensor string) string { return filepath.Clean(dir) + ".was-" + sensor }
 
 func readPEM(path, kind string) ([]byte, error) {
 	text, err := os.ReadFile(path)

@@ -1,6 +1,9 @@
 package ledger
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -20,7 +23,7 @@ var bucketSeals = []byte("seals") // number of the seal, big endian: the Seal as
 // maxSeals is how many seals a store keeps: more than three years of days.
 const maxSeals = 1200
 
-// seal signs the head, if the newest seal is not of today or closing asks for one.
+// seal signs the head, if the newest seal is not of today or by another key, or closing asks for one.
 func (s *Store) seal(tx *bolt.Tx, closing bool) error {
 	if s.key == nil {
 		return nil
@@ -37,7 +40,7 @@ func (s *Store) seal(tx *bolt.Tx, closing bool) error {
 	}
 	if last != nil {
 		today := last.At.Format(time.DateOnly) == now.Format(time.DateOnly)
-		if today && (!closing || last.Number == number) {
+		if today && isOf(s.key, last.Key) && (!closing || last.Number == number) {
 			return nil
 		}
 	}
@@ -45,7 +48,7 @@ func (s *Store) seal(tx *bolt.Tx, closing bool) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(proof.SealLedger(s.key, now, number, head, last))
+	text, err := json.Marshal(sealed(s.key, s.former, now, number, head, last))
 	if err != nil {
 		return err
 	}
@@ -56,6 +59,40 @@ func (s *Store) seal(tx *bolt.Tx, closing bool) error {
 	}
 	s.sealed.Store(true)
 	return seals.Put(be(n), text)
+}
+
+// eachSeal calls each with the seals of a store, oldest first. One that is not to be read is an ErrChain.
+func eachSeal(tx *bolt.Tx, each func(Seal) error) error {
+	seals := tx.Bucket(bucketSeals)
+	if seals == nil {
+		return nil
+	}
+	return seals.ForEach(func(k, text []byte) error {
+		var s Seal
+		if err := json.Unmarshal(text, &s); err != nil {
+			return fmt.Errorf("%w: seal %x: %w", ErrChain, k, err)
+		}
+		return each(s)
+	})
+}
+
+// sealed is a seal by key after the one before. Where that was by another key which is among the former ones, it is
+// introduced.
+func sealed(key ed25519.PrivateKey, former []ed25519.PrivateKey, at time.Time, number uint64, head [sha256.Size]byte, before *Seal) *Seal {
+	seal := proof.SealLedger(key, at, number, head, before)
+	if before != nil && !isOf(key, before.Key) {
+		for _, old := range former {
+			if isOf(old, before.Key) {
+				seal.Introduce(old)
+				break
+			}
+		}
+	}
+	return seal
+}
+
+func isOf(key ed25519.PrivateKey, public []byte) bool {
+	return bytes.Equal(key.Public().(ed25519.PublicKey), public)
 }
 
 var keyHanded = []byte("handed") // of the bucket of meta: number of the newest seal that somebody else has

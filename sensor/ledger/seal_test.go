@@ -49,7 +49,7 @@ func TestSeals(t *testing.T) {
 			t.Errorf("seal %d: record %d on %v, %v", i, s.Number, s.At, s.Check())
 		}
 	}
-	v, err := Verify(path, seals[0].Fingerprint())
+	v, err := Verify(path, []string{seals[0].Fingerprint()})
 	if err != nil || v.Records != 150 || v.Seals != 3 || v.Newest.Number != 110 || v.Open != 40 {
 		t.Errorf("%+v, %v", v, err)
 	}
@@ -61,14 +61,14 @@ func TestSeals(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v, err := Verify(path, ""); err != nil || v.Open != 0 {
+		if v, err := Verify(path, nil); err != nil || v.Open != 0 {
 			t.Errorf("after the end: %+v, %v", v, err)
 		}
 	}
-	if _, err := Verify(path, strings.Repeat("0", 64)); !errors.Is(err, ErrChain) {
+	if _, err := Verify(path, []string{strings.Repeat("0", 64)}); !errors.Is(err, ErrChain) {
 		t.Errorf("another signer: %v", err)
 	}
-	if v, err := Verify(sealedStore(t, 300, 1<<20), ""); err != nil || v.First == 1 || v.Last != 15000 {
+	if v, err := Verify(sealedStore(t, 300, 1<<20), nil); err != nil || v.First == 1 || v.Last != 15000 {
 		t.Errorf("where the oldest made room: %+v, %v", v, err)
 	}
 }
@@ -138,7 +138,7 @@ func TestVerify(t *testing.T) {
 	} {
 		path := sealedStore(t, 3, Budget)
 		c.do(t, path)
-		_, err := Verify(path, "", c.seals...)
+		_, err := Verify(path, nil, c.seals...)
 		if c.want == "" && err != nil || c.want != "" && (!errors.Is(err, ErrChain) || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
@@ -149,16 +149,16 @@ func TestVerify(t *testing.T) {
 func TestExport(t *testing.T) {
 	for _, budget := range []int64{Budget, 16 << 10} { // with the first record, and without
 		var out bytes.Buffer
-		if err := Export(sealedStore(t, 3, budget), &out, testKey, time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC)); err != nil {
+		if err := Export(sealedStore(t, 3, budget), &out, time.Date(2026, 2, 1, 0, 0, 0, 0, time.UTC), testKey); err != nil {
 			t.Fatal(err)
 		}
-		v, err := VerifyExport(bytes.NewReader(out.Bytes()), "")
+		v, err := VerifyExport(bytes.NewReader(out.Bytes()), nil)
 		if err != nil || v.Last != 150 || v.Open != 0 || (v.First == 1) != (budget == Budget) {
 			t.Fatalf("%+v, %v", v, err)
 		}
 		lines := strings.SplitAfter(strings.TrimSuffix(out.String(), "\n"), "\n")
 		try := func(name string, with ...string) {
-			if _, err := VerifyExport(strings.NewReader(strings.Join(with, "")), ""); !errors.Is(err, ErrChain) {
+			if _, err := VerifyExport(strings.NewReader(strings.Join(with, "")), nil); !errors.Is(err, ErrChain) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -170,11 +170,11 @@ func TestExport(t *testing.T) {
 		}
 		try("ended early", lines[:len(lines)/2]...)
 		try("added to", append(append([]string(nil), lines...), "\n", lines[1])...)
-		if _, err := VerifyExport(strings.NewReader(""), ""); !errors.Is(err, ErrChain) {
+		if _, err := VerifyExport(strings.NewReader(""), nil); !errors.Is(err, ErrChain) {
 			t.Errorf("empty: %v", err)
 		}
 	}
-	if err := Export(filepath.Join(t.TempDir(), "none"), io.Discard, testKey, time.Now()); !errors.Is(err, os.ErrNotExist) {
+	if err := Export(filepath.Join(t.TempDir(), "none"), io.Discard, time.Now(), testKey); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no ledger: %v", err)
 	}
 }
@@ -237,7 +237,7 @@ func TestHandOver(t *testing.T) {
 	if err := got[4].Follows(&got[3]); err == nil {
 		t.Error("a file that was put back does not show")
 	}
-	if _, err := Verify(path, "", got...); !errors.Is(err, ErrChain) {
+	if _, err := Verify(path, nil, got...); !errors.Is(err, ErrChain) {
 		t.Errorf("a file that was put back: %v", err)
 	}
 }

@@ -45,6 +45,7 @@ type Store struct {
 	path   string
 	budget int64
 	key    ed25519.PrivateKey // seals the head each day; nil for no seals
+	former []ed25519.PrivateKey
 	now    func() time.Time
 	texts  chan []byte
 	ended  sync.WaitGroup
@@ -56,12 +57,13 @@ type Store struct {
 }
 
 // OpenStore opens the store at path, a new one if there is none. A budget of 0 is Budget. The head of the chain is sealed
-// with key with the first record of each day and at the end; nil for no seals.
-func OpenStore(path string, budget int64, key ed25519.PrivateKey) (*Store, error) {
+// with key with the first record of each day and at the end; nil for no seals. Where the newest seal is by another key, it
+// is sealed at once; former are the keys that the sensor had, so that the one before introduces it.
+func OpenStore(path string, budget int64, key ed25519.PrivateKey, former ...ed25519.PrivateKey) (*Store, error) {
 	if budget == 0 {
 		budget = Budget
 	}
-	s := &Store{path: path, budget: budget, key: key, now: time.Now, texts: make(chan []byte, mostWait)}
+	s := &Store{path: path, budget: budget, key: key, former: former, now: time.Now, texts: make(chan []byte, mostWait)}
 	s.sealed.Store(true)
 	if err := s.commit(nil); err != nil {
 		return nil, err

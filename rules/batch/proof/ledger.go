@@ -18,6 +18,15 @@ type LedgerSeal struct {
 	Before    string    `json:"before,omitempty"` // SHA-256 of the signature of the seal before it, hex, or FirstSeal; "" of sensors that did not say
 	Key       []byte    `json:"key"`              // public, Ed25519; base64
 	Signature []byte    `json:"signature"`
+
+	Introduced *Introduction `json:"introduced,omitempty"` // of the first seal by a new key: what the key before says of it
+}
+
+// An Introduction says that a sensor goes on with another key: the key that it had before signs the first seal by the new
+// one, too. Whoever knows the old key can tell the new one from that of a stranger.
+type Introduction struct {
+	Key       []byte `json:"key"` // public, Ed25519; of the one before
+	Signature []byte `json:"signature"`
 }
 
 // FirstSeal stands for the seal before the first of a ledger.
@@ -27,6 +36,7 @@ const FirstSeal = "none"
 const (
 	signedSeal  = "roje-ledger-1 "
 	signedAfter = "roje-ledger-2 "
+	signedHeir  = "roje-ledger-heir-1 "
 )
 
 // signs is the text that is signed.
@@ -48,17 +58,34 @@ func SealLedger(key ed25519.PrivateKey, at time.Time, number uint64, head [sha25
 	return s
 }
 
+// Introduce has the key before, by, say that the seal's key is the sensor's next.
+func (s *LedgerSeal) Introduce(by ed25519.PrivateKey) {
+	s.Introduced = &Introduction{Key: by.Public().(ed25519.PublicKey), Signature: ed25519.Sign(by, s.introduces())}
+}
+
+// introduces is the text that the key before signs.
+func (s *LedgerSeal) introduces() []byte {
+	return fmt.Appendf(nil, "%s%x %s", signedHeir, s.Key, s.signs())
+}
+
 func (s *LedgerSeal) hash() string {
 	sum := sha256.Sum256(s.Signature)
 	return hex.EncodeToString(sum[:])
 }
 
-// Check returns an ErrFalse if the seal is not as it was signed.
+// Check returns an ErrFalse if the seal, or what introduces its key, is not as it was signed.
 func (s *LedgerSeal) Check() error {
-	if len(s.Key) != ed25519.PublicKeySize || !ed25519.Verify(s.Key, s.signs(), s.Signature) {
+	if !signed(s.Key, s.signs(), s.Signature) {
 		return fmt.Errorf("%w: the seal of record %d of %s", ErrFalse, s.Number, s.At.Format(time.RFC3339))
 	}
+	if i := s.Introduced; i != nil && !signed(i.Key, s.introduces(), i.Signature) {
+		return fmt.Errorf("%w: the introduction of key %s at the seal of record %d of %s", ErrFalse, s.Fingerprint(), s.Number, s.At.Format(time.RFC3339))
+	}
 	return nil
+}
+
+func signed(key, text, signature []byte) bool {
+	return len(key) == ed25519.PublicKeySize && ed25519.Verify(key, text, signature)
 }
 
 // Fingerprint names the key that signed.
