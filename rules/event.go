@@ -110,6 +110,7 @@ type Facts struct {
 	Phase Phase
 	Novel Novel
 
+	Outside       bool // the client lies outside the control zones that the site declares; false where it declares none
 	Approved      bool // this very operation of this station on this link was learned and approved
 	Held          bool // it was learned, but only a person may approve it, and nobody has
 	ClientServes  bool // the client's host has itself answered as a server of a control protocol

@@ -132,7 +132,7 @@ func TestCarryChanged(t *testing.T) {
 // of it.
 func TestCarryAll(t *testing.T) {
 	known := map[string]string{
-		"emit": "new", "sensor": "new", "env": "new", "index": "new", "run": "renumbered", "waits": "new",
+		"emit": "new", "sensor": "new", "env": "new", "index": "new", "run": "renumbered", "waits": "new", "zones": "new",
 		"fold": "carried", "fan": "carried", "cases": "carried", "causes": "carried", "swept": "carried", "ticked": "carried", "resume": "carried", "seed": "carried", "budget": "carried",
 		"Rule": "new", "state": "carried", "watch": "carried", "number": "carried", "covered": "new",
 	}

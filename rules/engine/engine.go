@@ -36,6 +36,7 @@ type Engine struct {
 	causes causes
 	swept  int64 // packet time of the last look for findings that have ended
 	resume resume
+	zones  zones
 
 	waits  []*running // rules that fire when time has passed
 	ticked int64      // packet time of the last look at them
@@ -63,6 +64,7 @@ func New(set []*lang.Rule, o Options) *Engine {
 			g.waits = append(g.waits, run)
 		}
 		g.run = append(g.run, run)
+		g.zones.add(r)
 	}
 	slices.SortStableFunc(g.waits, func(a, b *running) int { return len(a.State.By) - len(b.State.By) }) // causes before what they explain
 	g.index = newIndex(g.run)
@@ -102,6 +104,7 @@ func (g *Engine) Judge(e *rules.Event) {
 		g.Tick(e.At)
 	}
 	g.env.E = e
+	g.zones.look(e)
 	lacks := ^lang.Shown(e)
 	for _, r := range g.index.lookup(e) {
 		switch {

@@ -263,6 +263,7 @@ var putters = map[string]func(e *rules.Event, a assignment){
 
 	"phase":                  func(e *rules.Event, a assignment) { e.Facts.Phase = rules.Phase(a.int) },
 	"approved":               func(e *rules.Event, a assignment) { known(e).Approved = a.bool },
+	"outside_zones":          func(e *rules.Event, a assignment) { e.Facts.Outside = a.bool },
 	"held":                   func(e *rules.Event, a assignment) { known(e).Held = a.bool },
 	"client_serves":          func(e *rules.Event, a assignment) { e.Facts.ClientServes = a.bool },
 	"server_serves":          func(e *rules.Event, a assignment) { e.Facts.ServerServes = a.bool },

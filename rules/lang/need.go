@@ -9,7 +9,7 @@ import (
 
 // A Need is what an event must show before a rule takes any note of it, as far as its conditions say so plainly: whoever
 // runs the rule can leave it out for all other events without asking it. Zero: nothing.
-type Need uint8
+type Need uint16
 
 // The needs.
 const (
@@ -20,6 +20,7 @@ const (
 	Doubtful                    // a point whose quality is not good
 	Counting                    // a point that is a counter
 	Timed                       // a point with a time tag
+	Outside                     // the client lies outside the site's zones
 	Rerouted                    // a packet of another sender, or another way, than the first of its connection
 )
 
@@ -30,6 +31,9 @@ func Shown(e *rules.Event) (n Need) {
 	}
 	if !e.Facts.Approved {
 		n |= Unapproved
+	}
+	if e.Facts.Outside {
+		n |= Outside
 	}
 	if e.Facts.Slow {
 		n |= Delayed

@@ -1,6 +1,8 @@
 package lang
 
 import (
+	"net/netip"
+
 	"github.com/roje-ot/roje/rules"
 
 	"github.com/roje-ot/roje/protocols"
@@ -16,10 +18,11 @@ type Rule struct {
 	Confidence float64  // 0 to 1
 
 	When   When
-	Need   Need   // what an event must show for the rule to take note of it
-	State  *State // nil: the rule remembers nothing
-	Before Cond   // decided before the state counts; nil: holds
-	After  Cond   // decided after; nil: holds
+	Need   Need           // what an event must show for the rule to take note of it
+	Zones  []netip.Prefix // of a rule that needs Outside: the control zones that the site declares; none: nothing is outside
+	State  *State         // nil: the rule remembers nothing
+	Before Cond           // decided before the state counts; nil: holds
+	After  Cond           // decided after; nil: holds
 
 	Per   []*Word // what tells one finding of this rule from another
 	Quiet int64   // nanoseconds without a repeat after which a repeat is a new alert

@@ -127,6 +127,8 @@ func factWords() []*Word {
 		&Word{Name: "phase", Doc: "phase of the baseline", Kind: Text, Names: phaseNames, int: func(env *Env) (int64, bool) { return int64(env.E.Facts.Phase), true }},
 		&Word{Name: "approved", Doc: "this very operation of this station on this link was learned and approved; false without a baseline", Kind: Bool, needNot: Unapproved,
 			bool: func(env *Env) bool { return env.E.Facts.Approved }},
+		&Word{Name: "outside_zones", Doc: "the client lies outside all control zones that the site file declares; false where it declares none", Kind: Bool, need: Outside,
+			bool: func(env *Env) bool { return env.E.Facts.Outside }},
 		fact("held", "this very operation was seen while learning, but it waits for a person's approval; false unless a baseline is enforced", func(f *rules.Facts) bool { return f.Held }),
 		fact("client_serves", "the client's host has itself answered as a server of a control protocol", func(f *rules.Facts) bool { return f.ClientServes }),
 		fact("server_serves", "the server's host has answered as a server of a control protocol before", func(f *rules.Facts) bool { return f.ServerServes }),

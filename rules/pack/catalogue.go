@@ -27,7 +27,7 @@ var Catalogue = []Detection{
 	{ID: "A01", Name: "Unauthorised master"},
 	{ID: "A02", Name: "Reader begins to write"},
 	{ID: "A03", Name: "Controlled station acts as master"},
-	{ID: "A04", Name: "OT protocol from outside the OT zones", Unseen: "Zones are not declared: public addresses are told by this row, any other stranger by A01."},
+	{ID: "A04", Name: "OT protocol from outside the OT zones", Unseen: "The zones are those that a [site file](site-rules.md) declares. Where it declares none, public addresses are told by this row, and any other stranger by A01."},
 	{ID: "A05", Name: "Second controlling session"},
 	{ID: "A06", Name: "Second responder for an outstation", Unseen: "A Modbus unit is told by its host: another link-layer address for it is L01 and L03."},
 	{ID: "A07", Name: "DNP3 address used from a new host"},

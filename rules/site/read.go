@@ -3,6 +3,7 @@ package site
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -66,6 +67,7 @@ func (r *reader) document(text []byte) {
 	r.fields(doc.Content[0], "a site file", map[string]func(*yaml.Node){
 		"disable":    r.list("disable", func(n *yaml.Node) { r.disable(n) }),
 		"severity":   r.list("severity", func(n *yaml.Node) { r.severity(n) }),
+		"zones":      r.list("zones", func(n *yaml.Node) { r.zone(n) }),
 		"exceptions": r.list("exceptions", func(n *yaml.Node) { r.exception(n) }),
 	})
 }
@@ -115,11 +117,14 @@ func (r *reader) text(n *yaml.Node, what string, dst *string) {
 // entry reads what every entry has, beside the fields of table.
 func (r *reader) entry(n *yaml.Node, what string, table map[string]func(*yaml.Node)) (o Override) {
 	o.Line = n.Line
-	needs := []string{"rule", "reason", "author"}
+	needs := []string{"reason", "author"}
 	for key := range table {
 		needs = append(needs, key)
 	}
-	table["rule"] = func(n *yaml.Node) { r.rule(n, &o.Rule) }
+	if table["networks"] == nil {
+		needs = append(needs, "rule")
+		table["rule"] = func(n *yaml.Node) { r.rule(n, &o.Rule) }
+	}
 	table["reason"] = func(n *yaml.Node) { r.text(n, "reason", &o.Reason) }
 	table["author"] = func(n *yaml.Node) { r.text(n, "author", &o.Author) }
 	seen := r.fields(n, what, table)
@@ -134,10 +139,11 @@ func (r *reader) entry(n *yaml.Node, what string, table map[string]func(*yaml.No
 
 // hints say why a key must be there.
 var hints = map[string]string{
-	"reason": "say why, for whoever reads this next year",
-	"author": "say who decided it",
-	"until":  "an exception ends: write its last day, like 2027-03-31",
-	"where":  "say where it applies, like `where: client == \"10.0.0.5\"`; to switch the rule off use disable",
+	"reason":   "say why, for whoever reads this next year",
+	"author":   "say who decided it",
+	"until":    "an exception ends: write its last day, like 2027-03-31",
+	"networks": "name the networks of the zone: [10.0.0.0/8]",
+	"where":    "say where it applies, like `where: client == \"10.0.0.5\"`; to switch the rule off use disable",
 }
 
 func (r *reader) rule(n *yaml.Node, dst *string) {
@@ -184,6 +190,27 @@ func (r *reader) severity(n *yaml.Node) {
 	o.Severity = to
 	r.once(n, "rule "+o.Rule, "severity "+o.Rule)
 	r.o.Severities = append(r.o.Severities, o)
+}
+
+func (r *reader) zone(n *yaml.Node) {
+	var z Zone
+	z.Override = r.entry(n, "a zone", map[string]func(*yaml.Node){"networks": func(n *yaml.Node) {
+		if n.Kind != yaml.SequenceNode || len(n.Content) == 0 {
+			r.errorf(n, "write a list: [10.0.0.0/8, 192.0.2.7]", "networks must be a list of at least one")
+			return
+		}
+		for _, item := range n.Content {
+			network, err := netip.ParsePrefix(item.Value)
+			if addr, errAddr := netip.ParseAddr(item.Value); errAddr == nil {
+				network, err = netip.PrefixFrom(addr, addr.BitLen()), nil
+			}
+			if err != nil || network != network.Masked() {
+				r.errorf(item, "write 10.0.0.0/8, with nothing after the network's own bits, or an address", "%q is no network", item.Value)
+			}
+			z.Networks = append(z.Networks, network)
+		}
+	}})
+	r.o.Zones = append(r.o.Zones, z)
 }
 
 func (r *reader) exception(n *yaml.Node) {

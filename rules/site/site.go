@@ -1,6 +1,7 @@
 package site
 
 import (
+	"net/netip"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -15,6 +16,13 @@ type Overrides struct {
 	Disabled   []Override
 	Severities []Override
 	Exceptions []*Exception
+	Zones      []Zone // none: the site declares none
+}
+
+// A Zone is networks from which control protocols may be spoken, and who says so.
+type Zone struct {
+	Networks []netip.Prefix
+	Override
 }
 
 // An Override is one change to one rule, and whose it is.
@@ -83,7 +91,7 @@ func (o *Overrides) Over(local *Overrides) *Overrides {
 	case local == nil:
 		return o
 	}
-	return &Overrides{slices.Concat(o.Disabled, local.Disabled), slices.Concat(o.Severities, local.Severities), slices.Concat(o.Exceptions, local.Exceptions)}
+	return &Overrides{slices.Concat(o.Disabled, local.Disabled), slices.Concat(o.Severities, local.Severities), slices.Concat(o.Exceptions, local.Exceptions), slices.Concat(o.Zones, local.Zones)}
 }
 
 // Carry goes on counting where the same exceptions of old stood.
@@ -115,8 +123,16 @@ func (o *Overrides) Apply(set []*lang.Rule, now time.Time) []*lang.Rule {
 			except[x.Rule] = append(except[x.Rule], x)
 		}
 	}
+	var networks []netip.Prefix
+	for _, z := range o.Zones {
+		networks = append(networks, z.Networks...)
+	}
 	var out []*lang.Rule
 	for _, r := range set {
+		if networks != nil && r.Need&lang.Outside != 0 {
+			zoned := *r
+			zoned.Zones, r = networks, &zoned
+		}
 		severity, weighed := weigh[r.ID]
 		switch {
 		case off[r.ID]:
