@@ -120,6 +120,35 @@ func TestSectorFeed(t *testing.T) {
 	}
 }
 
+// TestConsentPage holds that an administrator gives a CERT's account the consent, and takes it back, at the console.
+func TestConsentPage(t *testing.T) {
+	f, address := newFrontend(t)
+	f.person(t, "eve", store.Admin)
+	f.person(t, "kos", store.CERTAnalyst)
+	f.person(t, "ana", store.Analyst)
+	eve := newTab(t, address)
+	eve.post("/signin", "name", "eve", "password", testPassword)
+	for _, c := range []struct {
+		user, cert, what string
+		status           int
+		says             string
+		consents         int
+	}{
+		{"kos", "", "acts", 400, "Name the CERT", 0},
+		{"kos", "grid-cert", "everything", 400, "Name the CERT", 0},
+		{"ana", "grid-cert", "acts", 400, "Only a CERT", 0},
+		{"kos", "grid-cert", "acts", 200, "grid-cert: compares all acts", 1},
+		{"kos", "grid-cert", "released", 200, "grid-cert: compares what is released to it", 1},
+		{"kos", "grid-cert", "", 200, "compares nothing", 0},
+	} {
+		page := "/users/" + c.user
+		eve.post(page, "do", "compare", "cert", c.cert, "what", c.what).want(c.user+" "+c.what, page, c.status, c.says)
+		if got, err := f.db.Consents(t.Context(), f.scope, "grid-cert"); err != nil || len(got) != c.consents {
+			t.Errorf("%+v: consents %+v, %v", c, got, err)
+		}
+	}
+}
+
 // TestSectorConfig starts a CERT's collector over the folders of two operators' collectors, and over what is none.
 func TestSectorConfig(t *testing.T) {
 	need.Long(t)
