@@ -151,12 +151,67 @@ func TestReleasedGroups(t *testing.T) {
 			t.Errorf("%s: what is above the ceiling of one is there: %v", c.name, c.name != "kos")
 		}
 	}
+	grown(t, ana, "/cases/"+opened, "/cases", func() string { return get("kos", all+"&match[type]=incident&match[version]=all") }, func() error {
+		title := "The restarts at three sites"
+		return db.SetCase(t.Context(), scope, opened, store.CaseChange{Title: &title}, "ana", time.Now())
+	})
+	grown(t, ana, "/campaigns/"+campaign, "/campaigns", func() string { return get("kos", all+"&match[type]=campaign&match[version]=all") }, func() error {
+		_, err := db.Release(t.Context(), scope, "c-2", store.Green, "ana", time.Now())
+		return err
+	})
 	ana.post("/cases/"+opened+"/retract").want("taken back", "/cases/"+opened, 200)
 	if text := get("mne", all+"&match[type]=incident"); !strings.Contains(text, `"revoked":true`) {
 		t.Errorf("after the retraction: %s", text)
 	}
 	if text := get("mne", "/misp/manifest.json"); !strings.Contains(text, "[retracted] The restarts") {
 		t.Errorf("after the retraction: %s", text)
+	}
+}
+
+// grown holds that a release says that it is out of date once there is more to say, on its page and in the list, and not before;
+// that one button makes the next version of the same object; and that it is not out of date then.
+func grown(t *testing.T, ana *tab, page, list string, versions func() string, grow func() error) {
+	t.Helper()
+	type version struct{ ID, Created, Modified string }
+	read := func() []version {
+		t.Helper()
+		var got struct{ Objects []version }
+		if err := json.Unmarshal([]byte(versions()), &got); err != nil {
+			t.Fatal(err)
+		}
+		return got.Objects
+	}
+	const button = `id="release-again"`
+	stale := func(when string, want bool) {
+		t.Helper()
+		for _, at := range []string{page, list} {
+			ana.get(at).want(when, at, 200)
+			if got := strings.Contains(ana.text, "out of date"); got != want {
+				t.Errorf("%s: %s says that it is out of date: %v", when, at, got)
+			}
+		}
+		ana.get(page)
+		if got := strings.Contains(ana.text, button); got != want {
+			t.Errorf("%s: %s has the button: %v", when, page, got)
+		}
+	}
+	before := read()
+	stale("before", false)
+	if err := grow(); err != nil {
+		t.Fatal(err)
+	}
+	stale("grown", true)
+	form, _, _ := strings.Cut(ana.text, button)
+	form = form[strings.LastIndex(form, "<form"):]
+	fields := []string{"tlp", between(form, `name="tlp" value="`, `"`), "seen", between(form, `name="seen" value="`, `"`)}
+	if strings.Contains(form, `name="masked"`) {
+		fields = append(fields, "masked", "yes")
+	}
+	ana.post(page+"/release", fields...).want("released anew", page, 200, "TLP:GREEN")
+	stale("released anew", false)
+	after := read()
+	if len(before) != 1 || len(after) != 2 || after[1].ID != before[0].ID || after[1].Created != before[0].Created || after[1].Modified <= before[0].Modified {
+		t.Errorf("%s: versions %+v, then %+v", page, before, after)
 	}
 }
 

@@ -44,6 +44,10 @@ func TestPages(t *testing.T) {
 		_, err := f.db.Release(t.Context(), f.scope, id, store.Green, "ana", at)
 		must(err)
 	}
+	_, err := f.db.ReleaseGroup(t.Context(), f.scope, store.ItemCampaign, campaign, store.Green, false, "ana", at)
+	must(err)
+	_, err = f.db.Release(t.Context(), f.scope, "c-1", store.Green, "ana", at) // so that what was released is out of date
+	must(err)
 	for _, l := range []store.Letter{
 		{Kind: store.LetterEvidence, Text: "The frames, please."},
 		{Kind: store.LetterIndicator, Text: "Look for it.", Language: "stix", Pattern: "[ipv4-addr:value = '192.0.2.9'] OR " + strings.Repeat("[ipv4-addr:value = '192.0.2.10'] OR ", 5)},
@@ -56,7 +60,7 @@ func TestPages(t *testing.T) {
 	must(f.db.PutPack(t.Context(), f.scope, store.Pack{SHA256: "aa", Kind: "rules", Name: "grid", Version: 1, Created: at, Expires: &until, Sensors: []string{"site"}, Who: "ann", At: at}, []byte("x")))
 	must(f.db.Assign(t.Context(), f.scope, store.TargetAll, "aa", "ann", at))
 	must(f.db.CreateToken(t.Context(), f.scope, store.Token{ID: "t-9", Who: "ana", Created: at, Expires: until, Approve: true}))
-	_, err := f.db.AskJoin(t.Context(), f.scope, [32]byte{}, store.Join{Token: "t-9", Key: "k", Words: "lusab-babad-gutih-tugad-difof", Name: "Substation South", Remote: "192.0.2.9", Asked: at})
+	_, err = f.db.AskJoin(t.Context(), f.scope, [32]byte{}, store.Join{Token: "t-9", Key: "k", Words: "lusab-babad-gutih-tugad-difof", Name: "Substation South", Remote: "192.0.2.9", Asked: at})
 	must(err)
 	_, err = account.Seal(t.Context(), f.db, f.scope, "glass", "ana", at)
 	must(err)

@@ -20,6 +20,7 @@ type casesView struct {
 type caseRow struct {
 	store.Case
 	Word, Found string
+	Tag         string // in lists, how it is released: see groupTag
 }
 
 func (v view) caseRow(c store.Case) caseRow {
@@ -84,7 +85,12 @@ func (s *Server) casesPage(w http.ResponseWriter, r *http.Request, status int, v
 	}
 	v.Next = next
 	for _, c := range found {
-		v.Cases = append(v.Cases, v.caseRow(c))
+		row := v.caseRow(c)
+		if row.Tag, err = s.groupTag(r, store.ItemCase, c.ID); err != nil {
+			s.broken(w, r, err)
+			return
+		}
+		v.Cases = append(v.Cases, row)
 	}
 	s.render(w, r, status, "cases.html", v)
 }

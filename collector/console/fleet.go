@@ -152,8 +152,14 @@ func (s *Server) assign(w http.ResponseWriter, r *http.Request) {
 
 type campaignsView struct {
 	view
-	Campaigns []store.Campaign
+	Campaigns []campaignRow
 	Next      string
+}
+
+// A campaignRow is a campaign with how it is released: see groupTag.
+type campaignRow struct {
+	store.Campaign
+	Tag string
 }
 
 // listMost is how many rows a page of campaigns or cases has.
@@ -161,8 +167,16 @@ const listMost = 50
 
 func (s *Server) campaigns(w http.ResponseWriter, r *http.Request) {
 	v := campaignsView{view: s.view(r)}
-	var err error
-	if v.Campaigns, v.Next, err = s.Store.ListCampaigns(r.Context(), s.Scope, store.Usual.Sites, r.FormValue("cursor"), listMost); err != nil {
+	found, next, err := s.Store.ListCampaigns(r.Context(), s.Scope, store.Usual.Sites, r.FormValue("cursor"), listMost)
+	v.Next = next
+	for _, c := range found {
+		row := campaignRow{Campaign: c}
+		if err == nil {
+			row.Tag, err = s.groupTag(r, store.ItemCampaign, c.ID)
+		}
+		v.Campaigns = append(v.Campaigns, row)
+	}
+	if err != nil {
 		s.broken(w, r, err)
 		return
 	}

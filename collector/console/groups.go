@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,6 +38,7 @@ type groupForm struct {
 	view
 	Page     string
 	Released *store.Released // the version that stands; nil where there is none
+	Stale    bool            // what would leave now is another
 	Alerts   int             // that are released
 	Levels   []store.TLP
 	Chosen   store.TLP
@@ -69,6 +71,7 @@ func (s *Server) groupForm(r *http.Request, v view, kind, id string) (*groupForm
 		return nil, err
 	}
 	f.Alerts, f.Seen = len(g.Alerts), groupSeen(&g)
+	f.Stale = f.Released != nil && outdated(f.Released.Group, &g)
 	tlp, err := store.ParseTLP(r.FormValue("tlp"))
 	if err != nil || !v.May("judge") {
 		return f, nil
@@ -81,6 +84,32 @@ func (s *Server) groupForm(r *http.Request, v view, kind, id string) (*groupForm
 	}
 	f.Objects = len(objects)
 	return f, err
+}
+
+// outdated says whether a release of a group would say more than the one that stands: its alerts are others, or what people say
+// of it. Its times and its severity are those of the releases of its alerts, whenever these are.
+func outdated(was, is *store.Group) bool {
+	alerts := func(g *store.Group) []string { return slices.Sorted(slices.Values(g.Alerts)) }
+	return was.Title != is.Title || was.State != is.State || was.Verdict != is.Verdict || was.Rule != is.Rule || was.Technique != is.Technique ||
+		!slices.Equal(alerts(was), alerts(is))
+}
+
+// groupTag is the key of a text about the release of a group, for lists; "" where it is not released.
+func (s *Server) groupTag(r *http.Request, kind, id string) (string, error) {
+	standing, _, err := s.Store.ListReleased(r.Context(), s.Scope, store.ReleaseFilter{Alert: id, Kind: kind}, "", 1)
+	if err != nil || len(standing) == 0 || standing[0].Revoked {
+		return "", err
+	}
+	g, err := s.Store.PreviewGroup(r.Context(), s.Scope, kind, id)
+	switch {
+	case errors.Is(err, store.ErrNothing):
+		return "", nil
+	case err != nil:
+		return "", err
+	case outdated(standing[0].Group, &g):
+		return "group.stale", nil
+	}
+	return "group.listed", nil
 }
 
 // groupSeen changes when what leaves of a group does.
