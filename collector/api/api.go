@@ -56,7 +56,7 @@ func calls() []call {
 		{"/api/v1/alerts/{id}/evidence.pcapng", "readEvidence", "The frames of an alert, as its sensor signed them.", nil, media(CaptureType), (*Server).capture},
 		{"/api/v1/coverage", "listCoverage", "What sensors have stated about their days, newest first, a page at a time.", statementParams, statedList{}, (*Server).statements},
 		{"/api/v1/coverage/{id}", "getCoverage", "One statement, as its sensor signed it.", nil, proof.Statement{}, (*Server).statement},
-		{"/api/v1/sensors", "listSensors", "Every sensor with its health.", nil, sensorList{}, (*Server).sensors},
+		{"/api/v1/sensors", "listSensors", "Every sensor with its health, or with a limit a page at a time, by id.", wholeParams, sensorList{}, (*Server).sensors},
 	}...)
 }
 
@@ -93,6 +93,7 @@ type alertPage struct {
 
 type sensorList struct {
 	Sensors []store.Sensor `json:"sensors"`
+	Next    string         `json:"next,omitempty"`
 }
 
 func (s *Server) alerts(w http.ResponseWriter, r *http.Request) {
@@ -138,10 +139,12 @@ func (s *Server) sensors(w http.ResponseWriter, r *http.Request) {
 		s.broken(w, r, err)
 		return
 	}
-	if sensors == nil {
-		sensors = []store.Sensor{}
+	sensors, next, err := page(r, sensors, func(one *store.Sensor) string { return one.ID })
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
 	}
-	send(w, sensorList{sensors})
+	send(w, sensorList{list(sensors), next})
 }
 
 func (s *Server) sector(w http.ResponseWriter, r *http.Request) {

@@ -12,7 +12,7 @@ import (
 // fleetCalls are those about sensors as a whole, and about what was found and is looked into at several of them.
 func fleetCalls() []call {
 	return []call{
-		{"/api/v1/fleet", "listFleet", "Every sensor: its packs, clock, certificate, capture and gaps; those with trouble first.", nil, memberList{}, (*Server).fleet},
+		{"/api/v1/fleet", "listFleet", "Every sensor: its packs, clock, certificate, capture and gaps; those with trouble first, or with a limit a page at a time, by id.", wholeParams, memberList{}, (*Server).fleet},
 		{"/api/v1/packs", "listPacks", "The signed packs that are kept, and whom they are assigned to.", nil, packList{}, (*Server).packs},
 		{"/api/v1/campaigns", "listCampaigns", "The same act at several sites, the latest first, a page at a time.", pageParams, campaignPage{}, (*Server).campaigns},
 		{"/api/v1/campaigns/{id}", "getCampaign", "One campaign with its sites.", nil, store.Campaign{}, (*Server).campaign},
@@ -27,6 +27,7 @@ var pageParams = slices.DeleteFunc(slices.Clone(listParams), func(p param) bool 
 
 type memberList struct {
 	Members []fleet.Member `json:"members"`
+	Next    string         `json:"next,omitempty"`
 }
 
 type packList struct {
@@ -63,7 +64,16 @@ func list[T any](all []T) []T { return append([]T{}, all...) }
 
 func (s *Server) fleet(w http.ResponseWriter, r *http.Request) {
 	members, err := fleet.Members(r.Context(), s.Store, s.Scope, time.Now())
-	reply(s, w, r, memberList{list(members)}, err)
+	if err != nil {
+		s.broken(w, r, err)
+		return
+	}
+	members, next, err := page(r, members, func(m *fleet.Member) string { return m.Sensor })
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	send(w, memberList{list(members), next})
 }
 
 func (s *Server) packs(w http.ResponseWriter, r *http.Request) {

@@ -2,6 +2,8 @@ package api
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -64,6 +66,59 @@ func TestFleet(t *testing.T) {
 		_, body := get(t, address+"/api/v1/"+path)
 		if got := leaves(body, ""); !got[want] {
 			t.Errorf("%s: nowhere %s in %v", path, want, got)
+		}
+	}
+}
+
+// TestPagesOfSensors holds that the lists of sensors come whole as ever, and in pages of which each sensor is on one, also when
+// sensors join meanwhile.
+func TestPagesOfSensors(t *testing.T) {
+	address, db, scope := newServer(t)
+	now := time.Now()
+	join := func(id string) {
+		spool := specimen.Spool{Sensor: id}
+		spool.Enrol(t, db, scope, now, "site "+id)
+	}
+	for _, id := range []string{"s4", "s1", "s3", "s0", "s2"} {
+		join(id)
+	}
+	for _, c := range []struct{ path, list, id, joins string }{{"fleet", "members", "sensor", "b"}, {"sensors", "sensors", "id", "a"}} {
+		ask := func(query string) (ids []string, next string) {
+			t.Helper()
+			status, body := get(t, address+"/api/v1/"+c.path+query)
+			answer := body.(map[string]any)
+			if status != 200 {
+				t.Fatalf("%s%s: %v", c.path, query, answer)
+			}
+			for _, row := range answer[c.list].([]any) {
+				ids = append(ids, row.(map[string]any)[c.id].(string))
+			}
+			next, _ = answer["next"].(string)
+			return ids, next
+		}
+		all, next := ask("")
+		if len(all) < 5 || next != "" {
+			t.Errorf("%s: whole %v, next %q", c.path, all, next)
+		}
+		slices.Sort(all)
+		var got []string
+		for cursor := "?limit=2"; ; {
+			ids, next := ask(cursor)
+			if got = append(got, ids...); next == "" {
+				break
+			}
+			join(c.joins + fmt.Sprint(len(got))) // before the cursor
+			if cursor = "?limit=2&cursor=" + next; len(ids) != 2 {
+				t.Errorf("%s: a page of %v", c.path, ids)
+			}
+		}
+		if !slices.Equal(got, all) {
+			t.Errorf("%s: by pages %v, whole %v", c.path, got, all)
+		}
+		for query, want := range map[string]string{"?limit=0": "whole number", "?cursor=x": "cursor", "?cursor=" + "c29tZS1vdGhlcg": "cursor", "?limti=2": "unknown parameter"} {
+			if status, body := get(t, address+"/api/v1/"+c.path+query); status != 400 || !strings.Contains(fmt.Sprint(body), want) {
+				t.Errorf("%s%s: %d %v", c.path, query, status, body)
+			}
 		}
 	}
 }
