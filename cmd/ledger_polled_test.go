@@ -2,18 +2,24 @@ package cmd
 
 import (
 	"fmt"
+	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/roje-ot/roje/cmd/roje-lab/modbusstation"
+	acts "github.com/roje-ot/roje/cmd/roje-lab/script"
 	"github.com/roje-ot/roje/cmd/roje-lab/simnet"
 	"github.com/roje-ot/roje/cmd/roje-lab/station"
 	"github.com/roje-ot/roje/protocols/catalog"
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/rules/engine"
 	"github.com/roje-ot/roje/rules/pack"
+	"github.com/roje-ot/roje/sensor"
 	"github.com/roje-ot/roje/sensor/ledger"
 	"github.com/roje-ot/roje/sensor/ledger/ledgertest"
 )
@@ -95,6 +101,36 @@ func TestEffectRulesModbus(t *testing.T) {
 		tap.End()
 		if !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// TestEffectModbusAct plays the lab's act in which a register moves alone, and the same with the controller writing what
+// changes: the first is told once, the second not at all.
+func TestEffectModbusAct(t *testing.T) {
+	act, ok := acts.Named("modbus-moves-alone")
+	if !ok {
+		t.Fatal("the lab has no such act")
+	}
+	dir := t.TempDir()
+	for _, c := range []struct {
+		act  acts.Act
+		want int
+	}{{act, 1}, {acts.Commanded, 0}} {
+		take := c.act.Take(time.Date(2026, 3, 13, 9, 0, 0, 0, time.UTC))
+		if _, err := take.Make(dir, 1); err != nil {
+			t.Fatal(err)
+		}
+		out := filepath.Join(dir, c.act.Name)
+		if err := sensor.Replay(t.Context(), sensor.Replaying{Captures: []string{filepath.Join(dir, take.File)}, Alerts: out, Phase: rules.Off, Warn: io.Discard}); err != nil {
+			t.Fatal(err)
+		}
+		text, err := os.ReadFile(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), `"rule":"V06-`); n != c.want {
+			t.Errorf("%s: %d alerts, want %d\n%s", c.act.Name, n, c.want, text)
 		}
 	}
 }

@@ -33,28 +33,32 @@ func Takes() []Take {
 	list = append(list, Take{File: "weeks-normal.pcap.gz", About: "a genset's test runs over two weeks, by the site's controller, at work",
 		Start: time.Date(2026, 2, 23, 0, 1, 0, 0, time.UTC), Length: 14 * 24 * time.Hour, Pace: 30 * time.Second, Play: testRuns})
 	for i, a := range Acts {
-		after, length := cmp.Or(a.After, 20*time.Second), cmp.Or(a.Length, time.Minute)
-		file := "act-" + a.Name + ".pcap"
-		if length > 10*time.Minute {
-			file += ".gz"
-		}
-		list = append(list, Take{File: file, About: a.Title,
-			Start: time.Date(2026, 3, 12, 8, 0, 0, 0, time.UTC).Add(time.Duration(i) * 13 * time.Minute), Lead: joined, Length: length, Pace: cmp.Or(a.Pace, brisk),
-			Play: func(s *Stage) {
-				if a.Alone {
-					s.stations.IEC104 = map[string]*iec104station.Outstation{a.Victims[0]: s.rtu104(a.Victims[0], common[a.Victims[0]])}
-				} else {
-					s.Normal(shift)
-				}
-				if a.Before != nil {
-					s.after(a.Actor, joined+5*time.Second, func() { a.Before(s) })
-				}
-				s.after(a.Actor, joined+after, func() { s.Perform(a) })
-			}})
+		list = append(list, a.Take(time.Date(2026, 3, 12, 8, 0, 0, 0, time.UTC).Add(time.Duration(i)*13*time.Minute)))
 	}
 	list = append(list, takesGolden()...)
 	return append(list, Take{File: "demo.pcap", About: "a minute of normal work, and then one act of attack after the other",
 		Start: time.Date(2026, 3, 13, 15, 0, 0, 0, time.UTC), Lead: joined, Length: 6 * time.Minute, Pace: brisk, Play: Demo})
+}
+
+// Take is the capture of an act alone, amid ordinary work.
+func (a Act) Take(start time.Time) Take {
+	after, length := cmp.Or(a.After, 20*time.Second), cmp.Or(a.Length, time.Minute)
+	file := "act-" + a.Name + ".pcap"
+	if length > 10*time.Minute {
+		file += ".gz"
+	}
+	return Take{File: file, About: a.Title, Start: start, Lead: joined, Length: length, Pace: cmp.Or(a.Pace, brisk),
+		Play: func(s *Stage) {
+			if a.Alone {
+				s.stations.IEC104 = map[string]*iec104station.Outstation{a.Victims[0]: s.rtu104(a.Victims[0], common[a.Victims[0]])}
+			} else {
+				s.Normal(shift)
+			}
+			if a.Before != nil {
+				s.after(a.Actor, joined+5*time.Second, func() { a.Before(s) })
+			}
+			s.after(a.Actor, joined+after, func() { s.Perform(a) })
+		}}
 }
 
 // demo is the order of acts in the demonstration, least harm first.
