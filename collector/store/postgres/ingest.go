@@ -81,7 +81,6 @@ type intake struct {
 	records []record
 	health  []byte
 	lost    int64
-	work    pgx.Batch // statements that wait for write
 }
 
 // An arrival is an alert that a fresh record brought; a record is one that is kept as it is.
@@ -231,7 +230,7 @@ func (in *intake) later(query string, args ...any) {
 	in.work.Queue(query, append([]any{in.operator, in.sensor}, args...)...)
 }
 
-// write writes what the batches have changed.
+// write queues what the batches have changed.
 func (in *intake) write() error {
 	made, err := in.writeAlerts()
 	if err != nil {
@@ -260,7 +259,7 @@ func (in *intake) write() error {
 	}
 	in.later(`UPDATE sensors SET seen = greatest(coalesce(seen, 0), $3), alerts = alerts + $4, lost = lost + $5, health = coalesce($6, health) WHERE operator = $1 AND id = $2`,
 		in.received, made, in.lost, in.health)
-	return in.SendBatch(in.ctx, &in.work).Close()
+	return nil
 }
 
 func (in *intake) writeRecords() error {

@@ -120,6 +120,6 @@ func (p *post) send(t *tx) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.Exec(`SELECT pg_notify('roje', ?)`, p.self+string(text))
-	return err
+	t.work.Queue(`SELECT pg_notify('roje', $1)`, p.self+string(text))
+	return nil
 }

@@ -159,6 +159,7 @@ type tx struct {
 	ctx     context.Context
 	db      *DB
 	changes []news.Scoped
+	work    pgx.Batch // statements whose answers nobody asks for: they run in one round trip before the commit
 }
 
 func (e engine) Change(ctx context.Context, s store.Scope, do func(book.Tx) error) error {
@@ -186,7 +187,9 @@ func (db *DB) try(ctx context.Context, s store.Scope, do func(*tx) error) (again
 	t := &tx{conn: c, ctx: ctx, db: db}
 	if err = t.introduce(s); err == nil {
 		if err = do(t); err == nil {
-			err = db.post.send(t)
+			if err = db.post.send(t); err == nil && t.work.Len() > 0 {
+				err = t.SendBatch(ctx, &t.work).Close()
+			}
 		}
 	}
 	if err != nil {
