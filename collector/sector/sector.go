@@ -34,6 +34,8 @@ type Store interface {
 	share.Releases
 	store.Campaigns
 	store.Audit
+	store.Alerts
+	store.Letters
 	Consents(ctx context.Context, s store.Scope, cert string) ([]store.Consent, error)
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/roje-ot/roje/collector/audit"
 	"github.com/roje-ot/roje/collector/own"
 	"github.com/roje-ot/roje/collector/sector"
+	"github.com/roje-ot/roje/collector/share"
 	"github.com/roje-ot/roje/collector/share/specimen"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/collector/store/postgres"
@@ -189,7 +190,8 @@ func TestUnread(t *testing.T) {
 }
 
 // TestWatch holds that a campaign is told once in the CERT's queue, and again when another operator joins; that it names nobody;
-// and that each operator's own record says that it was compared, and that of no other.
+// that each operator's own record says that it was compared, and that of no other; and that each has one letter about it, which
+// the CERT's account with it does not see: it would learn who those are that are not named.
 func TestWatch(t *testing.T) {
 	stores(t, func(t *testing.T, db store.Store) {
 		now := time.Now()
@@ -227,9 +229,9 @@ func TestWatch(t *testing.T) {
 			}
 		}
 		for _, c := range []struct {
-			scope store.Scope
-			want  int
-		}{{north, 2}, {south, 2}, {east, 1}} {
+			scope        store.Scope
+			want, others int
+		}{{north, 2, 1}, {south, 2, 1}, {east, 1, 2}} {
 			leaves, err := db.Leaves(t.Context(), c.scope, 0, 100)
 			if err != nil {
 				t.Fatal(err)
@@ -251,6 +253,22 @@ func TestWatch(t *testing.T) {
 			}
 			if n != c.want {
 				t.Errorf("%s: compared %d times by its record, want %d", c.scope.Operator(), n, c.want)
+			}
+			letters, _, err := db.ListLetters(t.Context(), c.scope, store.LetterFilter{}, "", 10)
+			if err != nil || len(letters) != 1 || letters[0].From != sector.Sender(cert) || letters[0].Alert != "r-"+c.scope.Operator()+"-0" || letters[0].State != store.LetterWaiting {
+				t.Fatalf("%s: letters %+v, %v", c.scope.Operator(), letters, err)
+			}
+			if want := fmt.Sprintf("dnp3-cold-restart (T0816 Device Restart/Shutdown), was seen at %d other operators", c.others); !strings.Contains(letters[0].Text, want) {
+				t.Errorf("%s: %q, want %q", c.scope.Operator(), letters[0].Text, want)
+			}
+			for _, other := range []store.Scope{north, south, east} {
+				if strings.Contains(letters[0].Text, other.Operator()) {
+					t.Errorf("%s reads of %s: %s", c.scope.Operator(), other.Operator(), letters[0].Text)
+				}
+			}
+			seen, err := share.Post{Store: db, Scope: c.scope}.Letters(t.Context(), share.Recipient{Name: "cert"}, 10)
+			if err != nil || len(seen) != 0 {
+				t.Errorf("the CERT's account at %s sees that it was written to: %+v, %v", c.scope.Operator(), seen, err)
 			}
 		}
 	})

@@ -2,16 +2,15 @@ package sector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"time"
 
-	"github.com/roje-ot/roje/collector/audit"
 	"github.com/roje-ot/roje/collector/own"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/rules"
-	"github.com/roje-ot/roje/rules/attack"
 )
 
 // Rule is what the alerts are called by that say that several operators saw the same act.
@@ -21,7 +20,7 @@ const Rule = "collector-sector-campaign"
 const lookEvery = time.Minute
 
 // A Watcher raises an alert in the CERT's own queue for each campaign of the sector, and another one of the same incident for
-// each operator that joins it. One goroutine uses it. Any number of collectors may watch for one CERT: what they find has the
+// each operator that joins it, and tells the operators in it. One goroutine uses it. Any number of collectors may watch for one CERT: what they find has the
 // same id.
 type Watcher struct {
 	Finder *Finder
@@ -50,7 +49,7 @@ func (w *Watcher) Run(ctx context.Context, now func() time.Time) error {
 }
 
 // Look compares the operators and says how many alerts are new. What an operator has of a new one is first put on that
-// operator's record: an act that cannot be recorded is not told.
+// operator's record, and told to it: an act that cannot be recorded is not told to the CERT.
 func (w *Watcher) Look(ctx context.Context, now time.Time) (raised int, err error) {
 	p, err := w.Finder.Look(ctx, now)
 	if err != nil {
@@ -60,7 +59,9 @@ func (w *Watcher) Look(ctx context.Context, now time.Time) (raised int, err erro
 		c := &p.Campaigns[i]
 		a, err := w.alert(ctx, c)
 		if err == nil && a != nil {
-			err = w.record(ctx, c, now)
+			for k := range c.of {
+				err = errors.Join(err, w.tell(ctx, c, k, now))
+			}
 		}
 		if err != nil {
 			return raised, err
@@ -78,19 +79,6 @@ func (w *Watcher) Look(ctx context.Context, now time.Time) (raised int, err erro
 		}
 	}
 	return raised, nil
-}
-
-// record tells each operator of a campaign, in its own audit log, that its part was compared.
-func (w *Watcher) record(ctx context.Context, c *Concurrence, now time.Time) error {
-	for i, of := range c.of {
-		o, s := w.Finder.Operators[of], c.Seen[i]
-		e := audit.Entry{At: now, Operator: o.Scope.Operator(), Who: w.Finder.CERT, What: audit.Compared, Object: c.Rule,
-			Detail: strings.TrimSpace(fmt.Sprintf("%s %s to %s: others saw it too", c.Technique, instant(s.First), instant(s.Last)))}
-		if err := audit.Append(ctx, o.Store, o.Scope, e); err != nil {
-			return fmt.Errorf("operator %s: %w", o.Scope.Operator(), err)
-		}
-	}
-	return nil
 }
 
 func instant(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
@@ -119,13 +107,13 @@ func (w *Watcher) alert(ctx context.Context, c *Concurrence) (*rules.Alert, erro
 			break
 		}
 	}
-	techniques, word := []string{}, c.Rule
+	techniques := []string{}
 	if c.Technique != "" {
-		techniques, word = []string{c.Technique}, fmt.Sprintf("%s (%s %s)", c.Rule, c.Technique, attack.Name(c.Technique))
+		techniques = []string{c.Technique}
 	}
 	return &rules.Alert{ID: own.ID(Rule, incident, fmt.Sprint(operators)), Incident: incident, Rule: Rule, Severity: c.Severity, Techniques: techniques,
 		First: c.First.UTC(), Last: c.Last.UTC(), Count: operators, Observed: observed,
 		Title: fmt.Sprintf("%d operators saw the same act, %s, at %d sites or more, from %s to %s; somebody may be going through the sector, and each operator sees no more than its own part",
-			operators, word, c.Sites, instant(c.First), instant(c.Last)),
+			operators, c.words(), c.Sites, instant(c.First), instant(c.Last)),
 		Score: rules.Score{Impact: 1, Novelty: 1, Confidence: 0.8}}, nil
 }
