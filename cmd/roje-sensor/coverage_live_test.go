@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -72,25 +71,6 @@ func (m *mirror) until(t *testing.T, what string, ok func() bool) {
 	for end := time.Now().Add(3 * time.Minute); !ok(); m.poll() {
 		if time.Now().After(end) {
 			t.Fatalf("%s: does not come about", what)
-		}
-	}
-}
-
-// sender is need.Sender for an interface that drops: the kernel says so to who sends, as it would to no mirror.
-func sender(t *testing.T, iface string) func([]byte) {
-	t.Helper()
-	i, err := net.InterfaceByName(iface)
-	if err != nil {
-		t.Fatal(err)
-	}
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { unix.Close(fd) })
-	return func(frame []byte) {
-		if err := unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: i.Index}); err != nil && !errors.Is(err, unix.ENOBUFS) {
-			t.Fatal(err)
 		}
 	}
 }
@@ -225,7 +205,7 @@ func TestCoverageLive(t *testing.T) {
 		}
 	}
 
-	m := &mirror{send: sender(t, peer)}
+	m := &mirror{send: need.Sender(t, peer, unix.ENOBUFS)}
 	alert := func(count uint64) (found *rules.Alert) {
 		text, err := os.ReadFile(at("alerts"))
 		if err != nil {
