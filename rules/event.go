@@ -143,15 +143,16 @@ type Odd uint8
 
 // The departures.
 const (
-	ValueOutside  Odd = 1 << iota // beyond the learned range and a margin
-	ValueJumped                   // a greater step from the value before than was learned
-	ValueFrozen                   // it stands still for longer than it did, while others of its station move
-	ValueReplayed                 // the same values came before, to the last digit
-	ValueNotKept                  // read back as another value than was written just before
-	LowBitBusy                    // its lowest bit changes all the time, and did not
+	ValueOutside   Odd = 1 << iota // beyond the learned range and a margin
+	ValueJumped                    // a greater step from the value before than was learned
+	ValueFrozen                    // it stands still for longer than it did, while others of its station move
+	ValueReplayed                  // the same values came before, to the last digit
+	ValueNotKept                   // read back as another value than was written just before
+	LowBitBusy                     // its lowest bit changes all the time, and did not
+	ValueBackwards                 // it only ever rose, and has fallen
 )
 
-var oddNames = [...]string{"value_outside", "value_jumped", "value_frozen", "value_replayed", "value_not_kept", "low_bit_busy"}
+var oddNames = [...]string{"value_outside", "value_jumped", "value_frozen", "value_replayed", "value_not_kept", "low_bit_busy", "value_backwards"}
 
 // OddNames returns the rule words of the departures, by bit.
 func OddNames() []string { return oddNames[:] }

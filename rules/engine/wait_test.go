@@ -107,6 +107,31 @@ func TestExpect(t *testing.T) {
 	}
 }
 
+// TestAnswered: how many times in a row the expected event came before it did not. It begins anew after that.
+func TestAnswered(t *testing.T) {
+	const rule = "when: {proto: toy}\n  state: {by: [client, server], window: 10s, expect: code == 5}\n  where: code == 1 and answered >= 3"
+	for _, test := range []struct {
+		name  string
+		codes []uint16 // one each four seconds; 0 is a message of neither kind
+		want  int
+	}{
+		{"never", []uint16{1, 0, 0, 0, 1, 0, 0, 0}, 0},
+		{"twice, and then not", []uint16{1, 5, 1, 5, 1, 0, 0, 0}, 0},
+		{"three times, and then not", []uint16{1, 5, 1, 5, 1, 5, 1, 0, 0, 0}, 1},
+		{"what comes unasked does not count", []uint16{1, 5, 5, 5, 5, 1, 0, 0, 0}, 0},
+		{"nor what came before it once did not", []uint16{1, 5, 1, 5, 1, 0, 0, 0, 1, 5, 1, 0, 0, 0}, 0},
+		{"one after the other, told once each", []uint16{1, 5, 1, 5, 1, 5, 1, 0, 0, 0, 1, 0, 0, 0}, 1},
+	} {
+		r := start(load(t, rule))
+		for i, code := range test.codes {
+			r.Judge(message(int64(i)*4*second, "10.0.0.1", "10.0.0.2", code, 1))
+		}
+		if len(r.alerts) != test.want {
+			t.Errorf("%s: %d alerts, want %d", test.name, len(r.alerts), test.want)
+		}
+	}
+}
+
 // TestWords: what a state tells of what came before.
 func TestWords(t *testing.T) {
 	type step struct {

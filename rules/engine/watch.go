@@ -30,7 +30,7 @@ type waiting struct {
 	last    int64 // packet time of the last event
 	longest int64 // longest pause between two
 	first   int64
-	n       int64
+	n       int64 // events; with Expect: how many times in a row the other one came
 	event   rules.Event
 	msg     protocols.Message
 	points  [4]protocols.Point // the first of the message's
@@ -60,7 +60,11 @@ func (w *watch) forget() {
 // came says that what env's key waits for has come.
 func (w *watch) came(env *lang.Env) {
 	if i, ok := w.index[key(w.seed, w.By, env)]; ok {
-		w.cells[i].armed = false
+		c := &w.cells[i]
+		if c.armed {
+			c.n++
+		}
+		c.armed = false
 	}
 }
 
@@ -151,9 +155,11 @@ func (w *watch) due(at int64, env *lang.Env) *rules.Event {
 		if w.Alive == nil {
 			when = c.due // nobody looked before since nothing at all came
 		}
-		env.Count, env.Quiet, env.Longest = c.n, when-c.last, c.longest
 		if w.Silence {
+			env.Count, env.Quiet, env.Longest = c.n, when-c.last, c.longest
 			c.due = never
+		} else {
+			env.Answered, c.n = c.n, 0
 		}
 		// Cells move when the table grows, which it does not while a rule fires; so this one may be lent.
 		if c.event.Msg != nil {

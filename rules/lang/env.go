@@ -32,6 +32,8 @@ type Env struct {
 
 	Rate *Rate // of the key; nil: none is known
 
+	Answered int64 // with Expect: how many times in a row the expected event came, before this once
+
 	Quiet   int64 // how long a silent key has been silent, ns
 	Longest int64 // its longest pause before, ns
 

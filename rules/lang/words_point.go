@@ -96,7 +96,8 @@ var noveltyDocs = [...]string{"the client has never been a client of a control p
 var oddDocs = [...]string{"a measured value lies outside the learned range and its margin", "a measured value differs from the one before by more than was learned",
 	"a measured value stands still for longer than it did while it was learned, and others of its station move",
 	"a measured point repeats a stretch of its past to the last digit", "a point is read back as another value than was written just before",
-	"the lowest bit of a measured value changes all the time, and did not while it was learned"}
+	"the lowest bit of a measured value changes all the time, and did not while it was learned",
+	"a measured value that only rose while it was learned has fallen, and not begun anew"}
 
 // factWords are what the baseline and the asset memory know.
 func factWords() []*Word {
@@ -168,6 +169,8 @@ func stateWords() []*Word {
 		stateNum("spread", "standard deviation of their counts", func(env *Env) (float64, bool) { return env.rate().Spread, env.rate().Windows > 0 }),
 		stateNum("most", "greatest count of them", func(env *Env) (float64, bool) { return env.rate().Most, env.rate().Windows > 0 }),
 		stateNum("excess", "cumulative sum of what lies above the usual, in standard deviations", func(env *Env) (float64, bool) { return env.rate().Excess, env.rate().Windows > 0 }),
+		{Name: "answered", Doc: "with `expect:`, how many times in a row what is expected came, before it now did not", Kind: Int, State: true,
+			int: func(env *Env) (int64, bool) { return env.Answered, true }},
 		stateNum("quiet_s", "seconds since the key was last heard, with `silence:`", func(env *Env) (float64, bool) { return float64(env.Quiet) / 1e9, env.Quiet > 0 }),
 		stateNum("longest_s", "its longest pause before, seconds", func(env *Env) (float64, bool) { return float64(env.Longest) / 1e9, env.Quiet > 0 }),
 		{Name: "done", Doc: "the sequence was completed within the window", Kind: Bool, State: true, bool: func(env *Env) bool { return env.Done }},

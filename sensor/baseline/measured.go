@@ -36,7 +36,7 @@ func pendingValues(v *course.Values) *Item {
 func (b *Baseline) waitingValues(v *course.Values) (*Item, Class) {
 	it := pendingValues(v)
 	switch {
-	case course.Doubtful(&v.Lows, &v.Highs):
+	case v.Doubtful():
 		it.Why = doubtful
 		return it, Rarely
 	case b.vouched(it):

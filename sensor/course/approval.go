@@ -62,6 +62,9 @@ func (v *Values) Waits() bool {
 // Steady tells whether the values were seen in three hours and on two days.
 func (v *Values) Steady() bool { return v.Lows.N >= Hours && v.Learned.First/day < v.Learned.End/day }
 
+// Doubtful tells whether the range that values are held against rests on few hours. Those that only count up are held against none.
+func (v *Values) Doubtful() bool { return v.Learned.swings() && Doubtful(&v.Lows, &v.Highs) }
+
 // Fresh tells whether a refusal is not over. A nil Refusal is.
 func (r *Refusal) Fresh(now time.Time) bool { return r != nil && now.Sub(r.When) < RefusedFor }
 
@@ -79,7 +82,7 @@ func (l *Learned) covers(other *Learned) bool {
 	by := margin * (l.High - l.Low)
 	return other.Low >= l.Low-by && other.High <= l.High+by && other.Step <= factor*l.Step && other.Steady <= l.mostStill() &&
 		other.Pause <= steadyFactor*l.Pause && other.Kept == l.Kept && other.Inconstant == l.Inconstant && other.BitsLearned == l.BitsLearned &&
-		(other.Bit < quietBit) == (l.Bit < quietBit) && other.grown() == l.grown() && other.swings() == l.swings() && other.long() == l.long()
+		(other.Bit < quietBit) == (l.Bit < quietBit) && other.grown() == l.grown() && other.swings() == l.swings() && other.long() == l.long() && (other.counts() || !l.counts())
 }
 
 // approval returns what is approved of the point at a place; nil where nothing is.

@@ -65,6 +65,10 @@ const (
 	readWithin   = minute
 	patience     = 2 * hour // for which odd values are not learned: an attack that goes on for less teaches nothing
 
+	minCounted = 50 // rises without a fall, over countTime, after which a fall means something
+	countTime  = 20 * hour
+	countSteps = 5 // of its mean learned step, that a fall must be more than
+
 	bitMemory = 64 // values over which the changes of the lowest bit are counted
 	quietBit  = 6554
 	busyBit   = 22938
@@ -77,6 +81,11 @@ func (l *Learned) grown() bool {
 
 // swings tells whether the values went up and down. Those of a register that only counts up have no range to leave.
 func (l *Learned) swings() bool { return l.Falls > l.Changes/10 && l.Falls < l.Changes-l.Changes/10 }
+
+// counts tells whether the value is a counter as far as anybody has seen.
+func (l *Learned) counts() bool {
+	return l.Changes >= minCounted && l.Falls == 0 && l.End-l.First >= countTime && l.Low >= 0
+}
 
 // usual tells whether a value may be learned: it is not odd beside what was learned before, or such values have come for
 // so long that the process has changed.
@@ -153,7 +162,10 @@ func (c *course) judge(l *Learned, t *Track, v float64, at int64) (odd rules.Odd
 	if c.lastAt == 0 || at < c.lastAt || at-c.lastAt > l.Pause {
 		return odd // nobody has seen how it came here
 	}
-	if math.Abs(v-c.last) > f*l.Step {
+	switch fall := c.last - v; {
+	case l.counts() && fall > countSteps*(l.High-l.Low)/float64(l.Changes) && v >= c.last/2:
+		odd |= rules.ValueBackwards
+	case math.Abs(fall) > f*l.Step:
 		odd |= rules.ValueJumped
 	}
 	if v == c.last && c.same >= minSame && l.Changes >= minMoving && l.Steady < maxSteady && at-c.changedAt > l.mostStill() && t.changed > c.changedAt+l.Steady {
@@ -221,7 +233,7 @@ func (c *course) tell(l *Learned, f *rules.Facts, odd rules.Odd, p *protocols.Po
 	case odd&rules.ValueFrozen != 0:
 		f.OddSeconds = float64(c.lastAt-c.changedAt) / 1e9
 	}
-	if odd&rules.ValueJumped != 0 {
+	if odd&(rules.ValueJumped|rules.ValueBackwards) != 0 {
 		f.OddBefore = before
 	}
 }

@@ -255,6 +255,43 @@ func TestCounting(t *testing.T) {
 	}
 }
 
+// TestBackwards: a counter that was turned back is told, one that is full or begins anew is not, nor what only looked like one.
+func TestBackwards(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		long   int // values learned, one each ten seconds, of which every twentieth rises
+		drop   float64
+		ripple bool // it fell once while it was learned
+		want   rules.Odd
+	}{
+		{"turned back", 9000, 40, false, rules.ValueBackwards},
+		{"turned back by a few steps", 9000, 3, false, 0},
+		{"full, or begun anew", 9000, 5000, false, rules.ValueJumped},
+		{"little was learned", 3000, 40, false, rules.ValueJumped},
+		{"it fell before", 9000, 40, true, rules.ValueJumped},
+	} {
+		p := newPlant()
+		value := 5000.0
+		for i := range c.long {
+			if i%20 == 19 {
+				value++
+			}
+			if c.ripple && i == 4000 {
+				value--
+			}
+			p.show(true, value)
+			p.at += 10 * second
+		}
+		p.approve()
+		odd := p.show(false, value).Odd
+		p.at += 10 * second
+		f := p.show(false, value-c.drop)
+		if odd != 0 || f.Odd != c.want || f.Odd&rules.ValueBackwards != 0 && (f.OddBefore != value || f.OddValue != value-c.drop) {
+			t.Errorf("%s: %06b and then %06b, want %06b: %+v", c.name, odd, f.Odd, c.want, f)
+		}
+	}
+}
+
 // TestStore: what was learned, approved and refused comes back, to the page; the rest begins anew.
 func TestStore(t *testing.T) {
 	p := newPlant()

@@ -172,6 +172,9 @@ func (d *duty) command(a *ASDU) error {
 			d.mu.Unlock()
 			d.tell(c.Point, ReturnRemote)
 		}
+		if c.Endless {
+			return nil
+		}
 		d.line.At(d.Clock.Now(), func() error { return d.mirror(a, ActTerm, false) })
 		return nil
 	})

@@ -49,12 +49,13 @@ func (p *Point) event(ioa uint32, at time.Time) (byte, Object) {
 
 // Control is one object that can be commanded.
 type Control struct {
-	Type   byte          // 45-51; the same with a time tag (58-64) is taken too
-	Point  uint32        // the monitored object it moves
-	Select bool          // select before operate
-	Travel time.Duration // from execute to the new position
-	Deaf   bool          // it is not answered and does nothing
-	Stuck  bool          // it is answered, and what it moves does not move
+	Type    byte          // 45-51; the same with a time tag (58-64) is taken too
+	Point   uint32        // the monitored object it moves
+	Select  bool          // select before operate
+	Travel  time.Duration // from execute to the new position
+	Deaf    bool          // it is not answered and does nothing
+	Endless bool          // it is answered and moves, and its end is not said
+	Stuck   bool          // it is answered, and what it moves does not move
 }
 
 // plain is the command type without a time tag.

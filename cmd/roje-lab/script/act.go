@@ -65,7 +65,7 @@ func (s *Stage) Performed() []Performed {
 
 // Acts is every act there is.
 var Acts = func() (all []Act) {
-	for _, list := range [][]Act{actsModbus, actsDNP3, actsIEC104, actsLAN, actsPose, actsRate, actsValue, actsSearch, actsHabit, actsWire, actsStrain, actsAlone} {
+	for _, list := range [][]Act{actsModbus, actsDNP3, actsIEC104, actsLAN, actsPose, actsRate, actsValue, actsSearch, actsHabit, actsWire, actsStrain, actsAlone, actsDepart} {
 		all = append(all, list...)
 	}
 	return all
