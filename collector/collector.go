@@ -235,8 +235,10 @@ func (f *frontend) routes(guard *account.Guard) []account.Route {
 		Refresh: func(ctx context.Context) error { return f.shelf.Follow(ctx, f.db, f.scope, recipient(ctx), f.now) },
 	}
 	files := &share.Files{From: f.db, Scope: f.scope, Recipient: recipient, Logger: f.log}
+	acts := &sector.Server{Operator: sector.Operator{Scope: f.scope, Store: f.db}, Now: f.now, Logger: f.log,
+		Account: func(ctx context.Context) store.User { u, _ := account.UserOf(ctx); return u }}
 	routes := slices.Concat(pages.Routes(), calls.Routes(), f.record.Routes())
-	for _, r := range append(feed.Resources(), files.Resources()...) {
+	for _, r := range slices.Concat(feed.Resources(), files.Resources(), acts.Resources()) {
 		routes = append(routes, account.Route{Pattern: r.Pattern, Door: account.Feed, Roles: account.CERTs, Handler: r.Handler})
 	}
 	return routes

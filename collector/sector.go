@@ -23,6 +23,13 @@ func sectorOf(ctx context.Context, cfg sector.Config, db store.Store, scope stor
 	f = &sector.Finder{CERT: scope.Operator(), AtLeast: cfg.AtLeast, Logger: log}
 	for _, m := range cfg.Operators {
 		of, err := store.For(m.Name)
+		if err == nil && m.URL != "" {
+			var remote *sector.Remote
+			if remote, err = sector.NewRemote(m); err == nil {
+				f.Operators = append(f.Operators, remote)
+				continue
+			}
+		}
 		from := db
 		if err == nil && m.Data != "" {
 			var serving Serving

@@ -120,6 +120,106 @@ func TestSectorFeed(t *testing.T) {
 	}
 }
 
+// TestSectorRemote holds that a CERT compares an operator whose collector is elsewhere, by the account that it has there, and what
+// that account's consent lets it; and that the operator is told once of its own acts and of no others.
+func TestSectorRemote(t *testing.T) {
+	f, address := newFrontend(t) // the collector of north-grid
+	at := time.Now().Add(-time.Hour)
+	specimen.Consenting(t, f.db, f.scope.Operator(), "", "", at, 2)
+	feed := store.User{Name: "feed", Role: store.CERT, Hash: account.Hash(testPassword), Created: at}
+	put := func(cert string, what store.Compare) {
+		t.Helper()
+		feed.CERT, feed.Compare = cert, what
+		if err := f.db.PutUser(t.Context(), f.scope, feed, "test", time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("", "")
+	own, _ := specimen.Store(t)
+	south := specimen.Consenting(t, own, "south", "grid-cert", store.CompareActs, at, 1)
+	password := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(password, []byte(testPassword+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	remote, err := sector.NewRemote(sector.Member{Name: f.scope.Operator(), URL: address, Account: "feed", PasswordFile: password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mine, err := store.For("grid-cert")
+	if err != nil {
+		t.Fatal(err)
+	}
+	finder := &sector.Finder{CERT: "grid-cert", AtLeast: 2, Operators: []sector.Source{remote, sector.Operator{Scope: south, Store: own}}, Logger: discard}
+	look := func(state string, campaigns int) {
+		t.Helper()
+		p, err := finder.Look(t.Context(), time.Now())
+		if err != nil || len(p.Campaigns) != campaigns || p.Operators[0].State != state {
+			t.Errorf("%+v, %v; want %s and %d campaigns", p, err, state, campaigns)
+		}
+	}
+	post := func(body string) int {
+		t.Helper()
+		req, err := http.NewRequest(http.MethodPost, address+sector.NoticePath, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth("feed", testPassword)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	look(sector.None, 0)
+	notice := sector.Notice{Rule: "dnp3-cold-restart", Technique: "T0816", First: at, Last: at.Add(time.Minute), Others: 1}
+	text := func(n sector.Notice) string {
+		raw, err := json.Marshal(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(raw)
+	}
+	if status := post(text(notice)); status != http.StatusForbidden {
+		t.Errorf("a notice without a consent: %d", status)
+	}
+	put("grid-cert", store.CompareReleased)
+	look("released", 0)
+	put("grid-cert", store.CompareActs)
+	look("acts", 1)
+	another := notice
+	another.Rule = "another-rule"
+	for body, want := range map[string]int{text(another): 404, "{": 400, "{}": 400, strings.Replace(text(notice), `"others":1`, `"others":0`, 1): 400} {
+		if status := post(body); status != want {
+			t.Errorf("%s: %d, want %d", body, status, want)
+		}
+	}
+	letters := func() []store.Letter {
+		t.Helper()
+		all, _, err := f.db.ListLetters(t.Context(), f.scope, store.LetterFilter{}, "", 10)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	if got := letters(); len(got) != 0 {
+		t.Errorf("letters before there is anything to tell: %+v", got)
+	}
+	for i := range 2 {
+		w := &sector.Watcher{Finder: finder, Store: own, Scope: mine, Log: discard}
+		if n, err := w.Look(t.Context(), time.Now()); n != 1-i || err != nil {
+			t.Fatalf("%d alerts, %v", n, err)
+		}
+	}
+	post(text(notice))
+	if got := letters(); len(got) != 1 || got[0].From != sector.Sender("grid-cert") || got[0].Alert != "r-north-grid-0" || !strings.Contains(got[0].Text, "1 other operator that") {
+		t.Errorf("letters %+v", got)
+	}
+	feed.Disabled = true
+	put("grid-cert", store.CompareActs)
+	look(sector.Unread, 0)
+}
+
 // TestConsentPage holds that an administrator gives a CERT's account the consent, and takes it back, at the console.
 func TestConsentPage(t *testing.T) {
 	f, address := newFrontend(t)
@@ -172,6 +272,7 @@ func TestSectorConfig(t *testing.T) {
 	for _, c := range []struct{ text, want string }{
 		{"sector: {at_least: 2, operators: [{name: north, data: " + north + "}, {name: south, data: " + north + "}]}", "is the folder of operator north"},
 		{"sector: {at_least: 2, operators: [{name: north, data: " + north + "}, {name: south, data: nowhere}]}", "holds no collector's data"},
+		{"sector: {at_least: 2, operators: [{name: north, data: " + north + "}, {name: south, url: \"https://south.example\", account: kos, password_file: nowhere}]}", "nowhere: no such file"},
 		{"sector: {at_least: 2, operators: [{nam: north}]}", `did you mean "name"`},
 		{"sector: {at_least: 2, operators: [{name: north}, {name: grid-cert}]}", "own operator"},
 	} {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/roje-ot/roje/collector/outward"
 	"github.com/roje-ot/roje/rules/batch"
 )
 
@@ -18,8 +19,15 @@ type Config struct {
 // A Member is an operator that may be compared.
 type Member struct {
 	Name string `yaml:"name"` // as its collector has it
-	// Data is the data folder of its collector on this machine, "" if it is in the same store as the CERT.
+	// Data is the data folder of its collector on this machine, URL its collector's console elsewhere; without either it is in
+	// the same store as the CERT.
 	Data string `yaml:"data"`
+	URL  string `yaml:"url"`
+	// Account is the CERT's account at URL, PasswordFile has its password on its first line, and CAFile the certificates to
+	// trust beside the system's, such as the CA of that collector.
+	Account      string `yaml:"account"`
+	PasswordFile string `yaml:"password_file"`
+	CAFile       string `yaml:"ca_file"`
 }
 
 // On says whether the collector is a CERT's.
@@ -28,7 +36,8 @@ func (c *Config) On() bool { return len(c.Operators) > 0 }
 // Files are the paths in it.
 func (c *Config) Files() (paths []*string) {
 	for i := range c.Operators {
-		paths = append(paths, &c.Operators[i].Data)
+		m := &c.Operators[i]
+		paths = append(paths, &m.Data, &m.PasswordFile, &m.CAFile)
 	}
 	return paths
 }
@@ -62,10 +71,30 @@ func (c *Config) Complete(own string) error {
 		if o.Name == own {
 			wrong("operators: %s is this collector's own operator; the CERT needs a name of its own", o.Name)
 		}
+		if err := o.check(); err != nil {
+			wrong("operators: %s: %w", o.Name, err)
+		}
 		if had[o.Name] {
 			wrong("operators: %s comes twice", o.Name)
 		}
 		had[o.Name] = true
 	}
 	return errors.Join(errs...)
+}
+
+// check says what is wrong with how an operator is reached.
+func (m *Member) check() error {
+	if m.URL == "" {
+		if m.Account+m.PasswordFile+m.CAFile != "" {
+			return errors.New("account, password_file and ca_file go with a url")
+		}
+		return nil
+	}
+	switch {
+	case m.Data != "":
+		return errors.New("it is reached by its url or by its data folder, not both")
+	case m.Account == "" || m.PasswordFile == "":
+		return errors.New("a url needs the account that the CERT has there, and a password_file")
+	}
+	return outward.Safe(m.URL, "anybody on the way could read the password")
 }

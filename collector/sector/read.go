@@ -10,36 +10,64 @@ import (
 	"github.com/roje-ot/roje/collector/store"
 )
 
-// read reads of an operator what it lets the CERT compare, back to since.
-func (o *Operator) read(ctx context.Context, cert string, since time.Time) (s Standing, runs []run, err error) {
+// A Store is where an operator is kept.
+type Store interface {
+	share.Releases
+	store.Campaigns
+	store.Audit
+	store.Alerts
+	store.Letters
+	Consents(ctx context.Context, s store.Scope, cert string) ([]store.Consent, error)
+}
+
+// An Operator is one whose store is at hand.
+type Operator struct {
+	Scope store.Scope
+	Store Store
+}
+
+var _ Source = Operator{}
+
+// Name implements Source.
+func (o Operator) Name() string { return o.Scope.Operator() }
+
+// Read implements Source.
+func (o Operator) Read(ctx context.Context, cert string, since time.Time) (Report, error) {
 	consents, err := o.Store.Consents(ctx, o.Scope, cert)
-	if err != nil || len(consents) == 0 {
-		return Standing{State: None}, nil, err
+	if err != nil {
+		return Report{}, err
 	}
-	s.State = string(store.CompareReleased)
+	return o.report(ctx, consents, since)
+}
+
+// report is what an operator lets those compare that have a consent.
+func (o Operator) report(ctx context.Context, consents []store.Consent, since time.Time) (r Report, err error) {
+	r = Report{Operator: o.Name(), State: None, Runs: []Run{}}
+	if len(consents) == 0 {
+		return r, nil
+	}
+	r.State = string(store.CompareReleased)
 	if slices.ContainsFunc(consents, func(c store.Consent) bool { return c.Compare == store.CompareActs }) {
-		s.State = string(store.CompareActs)
+		r.State = string(store.CompareActs)
 	}
 	released, cut, err := o.released(ctx, consents, since)
-	s.Cut = cut
-	if err != nil || s.State == string(store.CompareReleased) {
-		return s, released, err
+	if err != nil || r.State == string(store.CompareReleased) {
+		r.Runs, r.Cut = append(r.Runs, released...), cut
+		return r, err
 	}
-	if runs, cut, err = o.acts(ctx, since); err != nil {
-		return s, nil, err
-	}
-	s.Cut = s.Cut || cut
-	for i := range runs {
-		r := &runs[i]
-		r.named = slices.ContainsFunc(released, func(one run) bool {
-			return one.act == r.act && !one.last.Before(r.first) && !one.first.After(r.last)
+	acts, more, err := o.acts(ctx, since)
+	r.Cut = cut || more
+	for _, one := range acts {
+		one.Released = slices.ContainsFunc(released, func(some Run) bool {
+			return some.act() == one.act() && !some.Last.Before(one.First) && !some.First.After(one.Last)
 		})
+		r.Runs = append(r.Runs, one)
 	}
-	return s, runs, nil
+	return r, err
 }
 
 // acts are the runs of all that the operator's own correlation has counted, the latest; cut says that there are others.
-func (o *Operator) acts(ctx context.Context, since time.Time) (runs []run, cut bool, err error) {
+func (o Operator) acts(ctx context.Context, since time.Time) (runs []Run, cut bool, err error) {
 	for cursor := ""; ; {
 		page, next, err := o.Store.ListCampaigns(ctx, o.Scope, 1, cursor, runsPage)
 		if err != nil {
@@ -50,7 +78,7 @@ func (o *Operator) acts(ctx context.Context, since time.Time) (runs []run, cut b
 				return runs, false, nil
 			}
 			if c.Severity >= Least {
-				runs = append(runs, run{act: act{c.Rule, c.Technique}, first: c.First, last: c.Last, severity: c.Severity, sites: c.Sites, alerts: c.Alerts})
+				runs = append(runs, Run{Rule: c.Rule, Technique: c.Technique, First: c.First, Last: c.Last, Severity: c.Severity, Sites: c.Sites, Alerts: c.Alerts})
 			}
 		}
 		if next == "" || len(runs) >= runsMost {
@@ -64,13 +92,9 @@ func (o *Operator) acts(ctx context.Context, since time.Time) (runs []run, cut b
 var errEnough = errors.New("enough")
 
 // released are the runs of the alerts that the CERT's accounts are shown; cut says that there are others.
-func (o *Operator) released(ctx context.Context, consents []store.Consent, since time.Time) (runs []run, cut bool, err error) {
-	type sight struct {
-		store.Alert
-		act
-	}
+func (o Operator) released(ctx context.Context, consents []store.Consent, since time.Time) (runs []Run, cut bool, err error) {
 	seen := map[string]bool{} // by the id that the operator knows
-	lines := map[act][]sight{}
+	lines := map[act][]store.Alert{}
 	for _, c := range consents {
 		err := share.EachSeen(ctx, o.Store, o.Scope, share.Recipient{Name: c.Account, Ceiling: c.Ceiling}, since, func(as store.Released, id string) error {
 			if len(seen) == runsMost {
@@ -79,7 +103,7 @@ func (o *Operator) released(ctx context.Context, consents []store.Consent, since
 			if a := as.Alert; !as.Revoked && !seen[id] && a.Severity >= Least && !a.First.Before(since) {
 				seen[id] = true
 				k := act{a.Rule, store.Technique(&a.Alert)}
-				lines[k] = append(lines[k], sight{a, k})
+				lines[k] = append(lines[k], a)
 			}
 			return nil
 		})
@@ -88,18 +112,18 @@ func (o *Operator) released(ctx context.Context, consents []store.Consent, since
 		}
 	}
 	for k, line := range lines {
-		alone := make([]run, len(line))
+		alone := make([]placed, len(line))
 		for i, a := range line {
-			alone[i] = run{act: k, first: a.First, last: a.First, severity: a.Severity, of: i}
+			alone[i] = placed{Run{First: a.First, Last: a.First, Severity: a.Severity}, i}
 		}
 		for _, chain := range chains(alone) {
-			r := run{act: k, first: chain[0].first, named: true, alerts: len(chain)}
+			r := Run{Rule: k.rule, Technique: k.technique, First: chain[0].First, Alerts: len(chain), Released: true}
 			sites := map[string]bool{}
 			for _, one := range chain {
-				r.last, r.severity = one.first, max(r.severity, one.severity)
+				r.Last, r.Severity = one.First, max(r.Severity, one.Severity)
 				sites[line[one.of].Sensor] = true
 			}
-			r.sites = len(sites)
+			r.Sites = len(sites)
 			runs = append(runs, r)
 		}
 	}

@@ -6,10 +6,11 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/roje-ot/roje/collector/share"
-	"github.com/roje-ot/roje/collector/store"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/roje-ot/roje/rules"
 )
 
@@ -27,30 +28,57 @@ const (
 	runsMost = 10_000    // of one operator that are read, the latest
 	runsPage = 1000
 	shown    = 200 // campaigns of a picture
+	readers  = 8   // operators that are read at a time
 )
 
-// A Store is where an operator is kept.
-type Store interface {
-	share.Releases
-	store.Campaigns
-	store.Audit
-	store.Alerts
-	store.Letters
-	Consents(ctx context.Context, s store.Scope, cert string) ([]store.Consent, error)
+// A Source is an operator that may be compared, if it consents. Any goroutine may use it.
+type Source interface {
+	Name() string
+	// Read reads what the operator lets a CERT compare, back to since.
+	Read(ctx context.Context, cert string, since time.Time) (Report, error)
+	// Tell tells the operator that its part of a campaign was compared.
+	Tell(ctx context.Context, cert string, n Notice, now time.Time) error
 }
 
-// An Operator is one that may be compared, if it consents.
-type Operator struct {
-	Scope store.Scope
-	Store Store
+// A Report is what an operator lets a CERT compare. It is what travels from an operator's collector to a CERT's too: fields are
+// added, never changed.
+type Report struct {
+	Operator string `json:"operator"`
+	State    string `json:"state"`         // released, acts, none
+	Cut      bool   `json:"cut,omitempty"` // there are more runs
+	Runs     []Run  `json:"runs"`
+}
+
+// A Run is alerts of one act at one operator, of which each came within an hour of another one.
+type Run struct {
+	Rule      string         `json:"rule"`
+	Technique string         `json:"technique,omitempty"`
+	Severity  rules.Severity `json:"severity"` // of the worst
+	First     time.Time      `json:"first"`    // when the first of them began, and the last
+	Last      time.Time      `json:"last"`
+	Sites     int            `json:"sites"`
+	Alerts    int            `json:"alerts"`
+	Released  bool           `json:"released,omitempty"` // one of them was, to the CERT
+}
+
+// A Notice is what an operator is told of a campaign that it is in. It travels too.
+type Notice struct {
+	Rule      string    `json:"rule"`
+	Technique string    `json:"technique,omitempty"`
+	First     time.Time `json:"first"` // of the operator's own part
+	Last      time.Time `json:"last"`
+	Others    int       `json:"others"` // operators
 }
 
 // A Finder finds campaigns of the sector. Any goroutine may use it.
 type Finder struct {
 	CERT      string // the name by which operators consent: that of the CERT's own operator
-	Operators []Operator
+	Operators []Source
 	AtLeast   int
 	Logger    *slog.Logger
+
+	mu     sync.Mutex
+	unread map[int]bool // operators that could not be read the last time, by place
 }
 
 // A Picture is what a CERT sees of the sector now.
@@ -99,35 +127,40 @@ type Standing struct {
 // act is what a campaign is of.
 type act struct{ rule, technique string }
 
-// A run is alerts of one act at one operator, of which each came within an hour of another one.
-type run struct {
-	act
-	first, last   time.Time
-	severity      rules.Severity
-	sites, alerts int
-	named         bool // an alert of it was released to the CERT
-	of            int  // whose it is, by place in a list
+func (r *Run) act() act { return act{r.Rule, r.Technique} }
+
+// A placed run is one of a list of operators, or of alerts, by place.
+type placed struct {
+	Run
+	of int
 }
 
 // Look reads every operator that consents and says what they have together. An operator that cannot be read is said to be;
 // an error is that ctx has ended.
 func (f *Finder) Look(ctx context.Context, now time.Time) (Picture, error) {
 	p := Picture{Campaigns: []Concurrence{}, Operators: []Standing{}}
-	lines := map[act][]run{}
+	lines := map[act][]placed{}
+	reports, errs := make([]Report, len(f.Operators)), make([]error, len(f.Operators))
+	var group errgroup.Group
+	group.SetLimit(readers)
 	for i, o := range f.Operators {
-		standing, runs, err := o.read(ctx, f.CERT, now.Add(-Window))
-		if ctx.Err() != nil {
-			return Picture{}, ctx.Err()
+		group.Go(func() error {
+			reports[i], errs[i] = o.Read(ctx, f.CERT, now.Add(-Window))
+			return nil
+		})
+	}
+	group.Wait()
+	if ctx.Err() != nil {
+		return Picture{}, ctx.Err()
+	}
+	for i, r := range reports {
+		f.note(i, errs[i])
+		if errs[i] != nil {
+			r = Report{State: Unread}
 		}
-		if err != nil {
-			f.Logger.Error("an operator is not compared", "operator", o.Scope.Operator(), "err", err)
-			standing, runs = Standing{State: Unread}, nil
-		}
-		standing.Operator = o.Scope.Operator()
-		p.Operators = append(p.Operators, standing)
-		for _, r := range runs {
-			r.of = i
-			lines[r.act] = append(lines[r.act], r)
+		p.Operators = append(p.Operators, Standing{f.Operators[i].Name(), r.State, r.Cut})
+		for _, one := range r.Runs {
+			lines[one.act()] = append(lines[one.act()], placed{one, i})
 		}
 	}
 	for k, runs := range lines {
@@ -146,45 +179,62 @@ func (f *Finder) Look(ctx context.Context, now time.Time) (Picture, error) {
 	return p, nil
 }
 
+// note says in the log that an operator cannot be read, or can be again, once.
+func (f *Finder) note(i int, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch was := f.unread[i]; {
+	case err != nil && !was:
+		if f.unread == nil {
+			f.unread = map[int]bool{}
+		}
+		f.unread[i] = true
+		f.Logger.Error("an operator is not compared", "operator", f.Operators[i].Name(), "err", err)
+	case err == nil && was:
+		delete(f.unread, i)
+		f.Logger.Info("an operator is compared again", "operator", f.Operators[i].Name())
+	}
+}
+
 // chains puts runs together that lie within an hour of each other.
-func chains(runs []run) (all [][]run) {
-	slices.SortStableFunc(runs, func(a, b run) int { return a.first.Compare(b.first) })
+func chains(runs []placed) (all [][]placed) {
+	slices.SortStableFunc(runs, func(a, b placed) int { return a.First.Compare(b.First) })
 	var last time.Time
 	for _, r := range runs {
-		if n := len(all); n > 0 && !r.first.After(last.Add(within)) {
+		if n := len(all); n > 0 && !r.First.After(last.Add(within)) {
 			all[n-1] = append(all[n-1], r)
 		} else {
-			all, last = append(all, []run{r}), r.last
+			all, last = append(all, []placed{r}), r.Last
 		}
-		if r.last.After(last) {
-			last = r.last
+		if r.Last.After(last) {
+			last = r.Last
 		}
 	}
 	return all
 }
 
 // campaign is what a chain is if enough operators are in it.
-func (f *Finder) campaign(k act, chain []run) (c Concurrence, ok bool) {
-	c = Concurrence{Rule: k.rule, Technique: k.technique, First: chain[0].first, Last: chain[0].last}
+func (f *Finder) campaign(k act, chain []placed) (c Concurrence, ok bool) {
+	c = Concurrence{Rule: k.rule, Technique: k.technique, First: chain[0].First, Last: chain[0].Last}
 	for _, r := range chain {
 		i := slices.Index(c.of, r.of)
 		if i < 0 {
 			i, c.of = len(c.of), append(c.of, r.of)
-			c.Seen = append(c.Seen, Seen{First: r.first, Last: r.last})
+			c.Seen = append(c.Seen, Seen{First: r.First, Last: r.Last})
 		}
 		s := &c.Seen[i]
-		if r.named {
-			s.Operator = f.Operators[r.of].Scope.Operator()
+		if r.Released {
+			s.Operator = f.Operators[r.of].Name()
 		}
-		if r.last.After(s.Last) {
-			s.Last = r.last
+		if r.Last.After(s.Last) {
+			s.Last = r.Last
 		}
-		if r.last.After(c.Last) {
-			c.Last = r.last
+		if r.Last.After(c.Last) {
+			c.Last = r.Last
 		}
-		c.Severity = max(c.Severity, r.severity)
-		c.Sites += max(0, r.sites-s.Sites) // two runs of one operator may be of the same sites
-		s.Sites, s.Alerts, c.Alerts = max(s.Sites, r.sites), s.Alerts+r.alerts, c.Alerts+r.alerts
+		c.Severity = max(c.Severity, r.Severity)
+		c.Sites += max(0, r.Sites-s.Sites) // two runs of one operator may be of the same sites
+		s.Sites, s.Alerts, c.Alerts = max(s.Sites, r.Sites), s.Alerts+r.Alerts, c.Alerts+r.Alerts
 	}
 	return c, len(c.Seen) >= max(f.AtLeast, Fewest)
 }

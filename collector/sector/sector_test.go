@@ -258,7 +258,7 @@ func TestWatch(t *testing.T) {
 			if err != nil || len(letters) != 1 || letters[0].From != sector.Sender(cert) || letters[0].Alert != "r-"+c.scope.Operator()+"-0" || letters[0].State != store.LetterWaiting {
 				t.Fatalf("%s: letters %+v, %v", c.scope.Operator(), letters, err)
 			}
-			if want := fmt.Sprintf("dnp3-cold-restart (T0816 Device Restart/Shutdown), was seen at %d other operators", c.others); !strings.Contains(letters[0].Text, want) {
+			if want := fmt.Sprintf("dnp3-cold-restart (T0816 Device Restart/Shutdown), was seen at %d other operator", c.others); !strings.Contains(letters[0].Text, want) {
 				t.Errorf("%s: %q, want %q", c.scope.Operator(), letters[0].Text, want)
 			}
 			for _, other := range []store.Scope{north, south, east} {
@@ -295,6 +295,10 @@ func TestConfig(t *testing.T) {
 		{sector.Config{Operators: of("a", "b", "a")}, "a comes twice"},
 		{sector.Config{Operators: of("a", "b", cert)}, "own operator"},
 		{sector.Config{Operators: of("a", "b", "C/D")}, "an operator"},
+		{sector.Config{Operators: []sector.Member{{Name: "a"}, {Name: "b", Data: "d", URL: "https://b.example", Account: "x", PasswordFile: "p"}}, AtLeast: 2}, "not both"},
+		{sector.Config{Operators: []sector.Member{{Name: "a"}, {Name: "b", URL: "https://b.example", Account: "x"}}, AtLeast: 2}, "a password_file"},
+		{sector.Config{Operators: []sector.Member{{Name: "a"}, {Name: "b", URL: "http://b.example", Account: "x", PasswordFile: "p"}}, AtLeast: 2}, "not https"},
+		{sector.Config{Operators: []sector.Member{{Name: "a"}, {Name: "b", Account: "x"}}, AtLeast: 2}, "go with a url"},
 		{sector.Config{Operators: make([]sector.Member, sector.Most+1)}, "more than 64"},
 	} {
 		err := c.cfg.Complete(cert)

@@ -2,9 +2,9 @@ package sector
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +30,18 @@ type Watcher struct {
 	}
 	Scope store.Scope // the CERT's own
 	Log   *slog.Logger
+
+	owed []debt // notices that are still to be told
 }
+
+// A debt is what an operator is to be told.
+type debt struct {
+	of int // by place in Finder.Operators
+	Notice
+}
+
+// owedMost is how many notices are kept for operators that cannot be told.
+const owedMost = 1000
 
 // Run looks until ctx ends.
 func (w *Watcher) Run(ctx context.Context, now func() time.Time) error {
@@ -48,27 +59,27 @@ func (w *Watcher) Run(ctx context.Context, now func() time.Time) error {
 	}
 }
 
-// Look compares the operators and says how many alerts are new. What an operator has of a new one is first put on that
-// operator's record, and told to it: an act that cannot be recorded is not told to the CERT.
+// Look compares the operators and says how many alerts are new. The operators of a new one are told first; one that cannot be
+// is told by a later call.
 func (w *Watcher) Look(ctx context.Context, now time.Time) (raised int, err error) {
 	p, err := w.Finder.Look(ctx, now)
 	if err != nil {
 		return 0, err
 	}
+	w.tell(ctx, now)
 	for i := range p.Campaigns {
 		c := &p.Campaigns[i]
 		a, err := w.alert(ctx, c)
-		if err == nil && a != nil {
-			for k := range c.of {
-				err = errors.Join(err, w.tell(ctx, c, k, now))
-			}
-		}
 		if err != nil {
 			return raised, err
 		}
 		if a == nil {
 			continue
 		}
+		for k, of := range c.of {
+			w.owed = append(w.owed, debt{of, Notice{c.Rule, c.Technique, c.Seen[k].First, c.Seen[k].Last, len(c.Seen) - 1}})
+		}
+		w.tell(ctx, now)
 		fresh, err := own.Keep(ctx, w.Store, w.Scope, a, now)
 		if err != nil {
 			return raised, err
@@ -79,6 +90,21 @@ func (w *Watcher) Look(ctx context.Context, now time.Time) (raised int, err erro
 		}
 	}
 	return raised, nil
+}
+
+// tell tells operators what they are to be told. Those that cannot be told stay on the list, the latest of them.
+func (w *Watcher) tell(ctx context.Context, now time.Time) {
+	w.owed = slices.DeleteFunc(w.owed, func(d debt) bool {
+		o := w.Finder.Operators[d.of]
+		err := o.Tell(ctx, w.Finder.CERT, d.Notice, now)
+		if err != nil && ctx.Err() == nil {
+			w.Log.Error("an operator is not told of a campaign that it is in", "operator", o.Name(), "rule", d.Rule, "err", err)
+		}
+		return err == nil
+	})
+	if n := len(w.owed) - owedMost; n > 0 {
+		w.owed = slices.Delete(w.owed, 0, n)
+	}
 }
 
 func instant(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
@@ -114,6 +140,6 @@ func (w *Watcher) alert(ctx context.Context, c *Concurrence) (*rules.Alert, erro
 	return &rules.Alert{ID: own.ID(Rule, incident, fmt.Sprint(operators)), Incident: incident, Rule: Rule, Severity: c.Severity, Techniques: techniques,
 		First: c.First.UTC(), Last: c.Last.UTC(), Count: operators, Observed: observed,
 		Title: fmt.Sprintf("%d operators saw the same act, %s, at %d sites or more, from %s to %s; somebody may be going through the sector, and each operator sees no more than its own part",
-			operators, c.words(), c.Sites, instant(c.First), instant(c.Last)),
+			operators, words(c.Rule, c.Technique), c.Sites, instant(c.First), instant(c.Last)),
 		Score: rules.Score{Impact: 1, Novelty: 1, Confidence: 0.8}}, nil
 }

@@ -10,12 +10,12 @@ package openid
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/roje-ot/roje/collector/account"
+	"github.com/roje-ot/roje/collector/outward"
 	"github.com/roje-ot/roje/collector/store"
 	"github.com/roje-ot/roje/rules/batch"
 )
@@ -67,14 +67,14 @@ func (c *Config) Check() error {
 	}
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	if err := safe(c.Issuer); err != nil {
+	if err := outward.Safe(c.Issuer, risk); err != nil {
 		wrong("issuer: %w", err)
 	}
 	if c.ClientID == "" {
 		wrong("client_id: it is needed, as the provider knows the collector by it")
 	}
 	if c.Redirect != "" {
-		if err := safe(c.Redirect); err != nil {
+		if err := outward.Safe(c.Redirect, risk); err != nil {
 			wrong("redirect: %w", err)
 		} else if !strings.HasSuffix(c.Redirect, Callback) {
 			wrong("redirect: %q does not end with %s", c.Redirect, Callback)
@@ -106,17 +106,8 @@ func (c *Config) Check() error {
 	return errors.Join(errs...)
 }
 
-// safe is nil for an https address, or one of this machine.
-func safe(address string) error {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return fmt.Errorf("%q is no https address with a host", address)
-	}
-	if u.Scheme != "https" && !(u.Scheme == "http" && slices.Contains([]string{"127.0.0.1", "::1", "localhost"}, u.Hostname())) {
-		return fmt.Errorf("%q is not https, so anybody on the way could sign in as anybody", address)
-	}
-	return nil
-}
+// risk is what an address without TLS lets happen.
+const risk = "anybody on the way could sign in as anybody"
 
 // role is what somebody of these groups may do at an operator; false is nothing.
 func (c *Config) role(groups []string, operator string) (store.Role, bool) {

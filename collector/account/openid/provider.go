@@ -4,21 +4,18 @@ import (
 	"cmp"
 	"context"
 	"crypto/subtle"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
+	"github.com/roje-ot/roje/collector/outward"
 	"github.com/roje-ot/roje/collector/store"
 )
 
@@ -44,32 +41,16 @@ func New(cfg Config, operator, redirect string, now func() time.Time) (*Provider
 	cfg.Redirect = cmp.Or(cfg.Redirect, redirect)
 	cfg.NameClaim, cfg.GroupsClaim = cmp.Or(cfg.NameClaim, "preferred_username"), cmp.Or(cfg.GroupsClaim, "groups")
 	p := &Provider{cfg: cfg, operator: operator, now: now}
+	var err error
 	if cfg.SecretFile != "" {
-		text, err := os.ReadFile(cfg.SecretFile)
-		if err != nil {
-			return nil, fmt.Errorf("sign-in by OpenID Connect: %w", err)
-		}
-		line, _, _ := strings.Cut(string(text), "\n")
-		if p.secret = strings.TrimSpace(line); p.secret == "" {
-			return nil, fmt.Errorf("sign-in by OpenID Connect: %s holds no secret", cfg.SecretFile)
-		}
+		p.secret, err = outward.Secret(cfg.SecretFile)
 	}
-	transport := http.DefaultTransport.(*http.Transport).Clone()
-	if cfg.CAFile != "" {
-		roots, err := x509.SystemCertPool()
-		if err != nil {
-			roots = x509.NewCertPool()
-		}
-		text, err := os.ReadFile(cfg.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("sign-in by OpenID Connect: %w", err)
-		}
-		if !roots.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("sign-in by OpenID Connect: %s holds no certificate", cfg.CAFile)
-		}
-		transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots}
+	if err == nil {
+		p.client, err = outward.Client(cfg.CAFile)
 	}
-	p.client = &http.Client{Transport: transport, Timeout: 15 * time.Second}
+	if err != nil {
+		return nil, fmt.Errorf("sign-in by OpenID Connect: %w", err)
+	}
 	return p, nil
 }
 
