@@ -215,7 +215,13 @@ func TestSectorRemote(t *testing.T) {
 	if got := letters(); len(got) != 1 || got[0].From != sector.Sender("grid-cert") || got[0].Alert != "r-north-grid-0" || !strings.Contains(got[0].Text, "1 other operator that") {
 		t.Errorf("letters %+v", got)
 	}
-	feed.Disabled = true
+	feed.Role = store.CERTAnalyst
+	put("grid-cert", store.CompareActs)
+	look(sector.None, 0) // a person would see by it what is only to be seen with others
+	if status := post(text(notice)); status != http.StatusForbidden {
+		t.Errorf("a notice by a person: %d", status)
+	}
+	feed.Role, feed.Disabled = store.CERT, true
 	put("grid-cert", store.CompareActs)
 	look(sector.Unread, 0)
 }

@@ -36,9 +36,10 @@ func (s *Server) Resources() []share.Resource {
 	return []share.Resource{{Pattern: "GET " + ReportPath, Handler: s.report}, {Pattern: "POST " + NoticePath, Handler: s.notice}}
 }
 
-// consents is the one of the account, or none.
+// consents is the one of the account, or none. A person's account has none here: it would show that person what only the joining of
+// several operators may show.
 func consents(u *store.User) []store.Consent {
-	if u.CERT == "" || u.Compare == "" {
+	if u.CERT == "" || u.Compare == "" || u.Role != store.CERT {
 		return nil
 	}
 	return []store.Consent{{Account: u.Name, Ceiling: u.Ceiling, Compare: u.Compare}}
