@@ -17,7 +17,7 @@ import (
 
 func main() {
 	root := &cobra.Command{Use: "roje-lab", Short: "masters, outstations and acts of attack for demos and tests", SilenceUsage: true, SilenceErrors: true}
-	root.AddCommand(demoCommand(), capture(), play(), live(), acts())
+	root.AddCommand(demoCommand(), capture(), play(), live(), acts(), taps())
 	if err := root.ExecuteContext(context.Background()); err != nil {
 		fmt.Fprintln(os.Stderr, "roje-lab:", err)
 		os.Exit(1)

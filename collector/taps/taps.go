@@ -62,13 +62,14 @@ func (c *Comparer) Compare(ctx context.Context, now time.Time) (found int, err e
 	if err != nil {
 		return 0, err
 	}
-	paths := map[string][]string{}
+	paths, names := map[string][]string{}, map[string]string{}
 	offsets := map[string]time.Duration{}
 	for _, s := range sensors {
 		var h batch.Health
 		if s.Denied != nil || len(s.Health) == 0 || json.Unmarshal(s.Health, &h) != nil {
 			continue
 		}
+		names[s.ID] = cmp.Or(s.Name, s.ID)
 		for _, tap := range h.Taps {
 			paths[tap] = append(paths[tap], s.ID)
 		}
@@ -102,7 +103,7 @@ func (c *Comparer) Compare(ctx context.Context, now time.Time) (found int, err e
 		for i, a := range on {
 			for _, b := range on[i+1:] {
 				for _, pair := range differing(c.seen[a].actions, c.seen[b].actions, now) {
-					alerts = append(alerts, alert(tap, pair[0], pair[1]))
+					alerts = append(alerts, alert(tap, names, pair[0], pair[1]))
 				}
 			}
 		}
@@ -206,9 +207,10 @@ func nearest(a *action, list []*action, alike bool) (best *action) {
 	return best
 }
 
-// alert says what two taps saw.
-func alert(tap string, a, b *action) *rules.Alert {
+// alert says what two taps saw. names are what people call the sensors.
+func alert(tap string, names map[string]string, a, b *action) *rules.Alert {
 	id := own.ID(Rule, a.sensor, a.ID, b.sensor, b.ID)
+	one, other := names[a.sensor], names[b.sensor]
 	first, last := a.at.UTC(), b.at.UTC()
 	if last.Before(first) {
 		first, last = last, first
@@ -217,7 +219,7 @@ func alert(tap string, a, b *action) *rules.Alert {
 	code := a.Code
 	out := &rules.Alert{ID: id, Incident: id, Rule: Rule, Severity: rules.Critical, Techniques: []string{"T0831"}, First: first, Last: last, Count: 1,
 		Client: client, Server: server, Station: a.Station, Proto: a.Proto, Code: &code, Name: a.Name, Points: a.Points,
-		Learned: fmt.Sprintf("%s: %s", a.sensor, a.what()), Observed: fmt.Sprintf("%s: %s; ledger records %s and %s", b.sensor, b.what(), a.ID, b.ID),
+		Learned: fmt.Sprintf("%s: %s", one, a.what()), Observed: fmt.Sprintf("%s: %s; ledger records %s and %s", other, b.what(), a.ID, b.ID),
 		Score: rules.Score{Impact: 1, Novelty: 1, Confidence: 0.9}}
 	if len(out.Points) == 0 && a.Point != nil {
 		out.Points = []rules.Point{*a.Point}
@@ -227,7 +229,7 @@ func alert(tap string, a, b *action) *rules.Alert {
 		station = fmt.Sprintf(" station %d", *a.Station)
 	}
 	out.Title = fmt.Sprintf("%s sent %s%s at %s: on the path %s sensor %s saw %s, and sensor %s saw %s in the same session; somebody between the two taps changes commands",
-		client, server, station, first.Format("2006-01-02 15:04:05"), tap, a.sensor, a.what(), b.sensor, b.what())
+		client, server, station, first.Format("2006-01-02 15:04:05"), tap, one, a.what(), other, b.what())
 	return out
 }
 

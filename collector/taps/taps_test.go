@@ -10,11 +10,13 @@ import (
 
 	"github.com/roje-ot/roje/collector/own"
 	"github.com/roje-ot/roje/collector/store"
+	"github.com/roje-ot/roje/collector/store/postgres"
 	"github.com/roje-ot/roje/collector/store/sqlite"
 	"github.com/roje-ot/roje/collector/store/storetest"
 	"github.com/roje-ot/roje/collector/taps"
 	"github.com/roje-ot/roje/rules"
 	"github.com/roje-ot/roje/rules/batch"
+	"github.com/roje-ot/roje/testdata/need"
 )
 
 var start = storetest.Start
@@ -27,13 +29,25 @@ type site struct {
 	next  map[string]uint64
 }
 
-func open(t *testing.T) store.Store {
-	db, err := sqlite.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
+// TestStores holds the comparison on either store.
+func TestStores(t *testing.T) {
+	both := func(t *testing.T, db store.Store, err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		t.Run("compare", func(t *testing.T) { testCompare(t, db) })
+		t.Run("late", func(t *testing.T) { testLate(t, db) })
 	}
-	t.Cleanup(func() { db.Close() })
-	return db
+	t.Run("sqlite", func(t *testing.T) {
+		db, err := sqlite.Open(t.TempDir())
+		both(t, db, err)
+	})
+	t.Run("postgres", func(t *testing.T) {
+		c := need.Postgres(t)
+		db, err := postgres.Open(t.Context(), c.URL("roje", c.Database()))
+		both(t, db, err)
+	})
 }
 
 // newSite makes the site of an operator.
@@ -49,7 +63,7 @@ func (s *site) sensor(name string, clock time.Duration, watches ...string) {
 		s.Fatal(err)
 	}
 	cert := store.Cert{Sensor: name, Serial: name, Key: "key-" + name, Public: []byte{1}, Issued: start, Expires: start.AddDate(0, 1, 0)}
-	if err := s.Enrol(s.Context(), s.scope, k.ID, k.Secret, store.Sensor{ID: name, Name: name, Enrolled: start}, cert, start); err != nil {
+	if err := s.Enrol(s.Context(), s.scope, k.ID, k.Secret, store.Sensor{ID: name, Name: "site " + name, Enrolled: start}, cert, start); err != nil {
 		s.Fatal(err)
 	}
 	ms := clock.Milliseconds()
@@ -92,9 +106,8 @@ func (s *site) compare(c *taps.Comparer, after time.Duration) int {
 
 const centre = "10.0.0.1:40001"
 
-// TestCompare: what is an alert, and what is not.
-func TestCompare(t *testing.T) {
-	db := open(t)
+// testCompare: what is an alert, and what is not.
+func testCompare(t *testing.T, db store.Store) {
 	for i, c := range []struct {
 		name string
 		play func(*site)
@@ -148,7 +161,7 @@ func TestCompare(t *testing.T) {
 				if a.Severity != rules.Critical || a.Techniques[0] != "T0831" || a.Client != "10.0.0.1" || a.Sensor != own.Sensor {
 					t.Errorf("alert %+v", a.Alert)
 				}
-				for _, word := range []string{"line-1", "sensor a saw C_SC_NA_1 of address 7", "in the same session"} {
+				for _, word := range []string{"line-1", "sensor site a saw C_SC_NA_1 of address 7", "in the same session"} {
 					if c.name != "the second of two in a row" && !strings.Contains(a.Title, word) {
 						t.Errorf("%q does not say %q", a.Title, word)
 					}
@@ -158,9 +171,9 @@ func TestCompare(t *testing.T) {
 	}
 }
 
-// TestLate: a sensor whose line was down for hours is compared when it delivers.
-func TestLate(t *testing.T) {
-	s := newSite(t, open(t), "north")
+// testLate: a sensor whose line was down for hours is compared when it delivers.
+func testLate(t *testing.T, db store.Store) {
+	s := newSite(t, db, "north")
 	s.sensor("a", 0, "line-1")
 	s.sensor("b", 0, "line-1")
 	c := &taps.Comparer{Store: s, Scope: s.scope, Log: slog.New(slog.DiscardHandler)}

@@ -21,6 +21,7 @@ type Net struct {
 	rng    *rand.Rand
 	hosts  map[netip.Addr]*Host
 	middle []*Interception
+	spans  []*Span
 
 	running *process
 	parked  map[*process]bool
@@ -133,7 +134,7 @@ func (n *Net) Run(until time.Time) {
 		n.now = e.at
 		e.do()
 	}
-	n.tap = func(time.Time, []byte) {} // what deferred calls still send is after the end
+	n.tap, n.spans = func(time.Time, []byte) {}, nil // what deferred calls still send is after the end
 	for len(n.parked) > 0 {
 		for p := range n.parked {
 			n.handOver(p, false)

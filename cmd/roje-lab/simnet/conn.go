@@ -133,15 +133,18 @@ func (c *conn) depart(d time.Duration, do func()) {
 	n.at(at, do)
 }
 
-// carry shows a frame to the tap and delivers what it carries to the other end.
-func (c *conn) carry(frame []byte, hold time.Duration, arrive func()) {
+// span is what the connection goes through, nil for nothing.
+func (c *conn) span() *Span { return c.host.net.span(c.host, c.peer) }
+
+// carry shows a frame, as it was sent and as it arrives, to the taps and delivers what it carries to the other end.
+func (c *conn) carry(sent, arriving []byte, hold time.Duration, arrive func()) {
 	n := c.host.net
 	at := n.now.Add(hold + c.host.delay())
 	if least := c.tapped.Add(tapDrift); at.Before(least) {
 		at = least
 	}
 	c.tapped = at
-	n.record(at, frame)
+	c.span().record(n, c.host, at, sent, arriving)
 	if c.peer != nil {
 		n.at(at.Add(c.peer.delay()), arrive)
 	}

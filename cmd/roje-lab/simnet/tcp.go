@@ -76,7 +76,11 @@ func (c *conn) segment(flags tcpFlag, data []byte) {
 	if err := t.SetNetworkLayerForChecksum(ip); err != nil {
 		panic(err) // ip is IPv4 by construction
 	}
-	frame := serialize(append(headers, t, gopacket.Payload(data))...)
+	frame := func(data []byte) []byte {
+		return serialize(append(headers[:len(headers):len(headers)], t, gopacket.Payload(data))...)
+	}
+	passed := c.span().pass(c.host, data)
+	sent, arriving := frame(data), frame(passed)
 	c.tcp.next += uint32(len(data))
 	if t.SYN || t.FIN {
 		c.tcp.next++
@@ -86,7 +90,7 @@ func (c *conn) segment(flags tcpFlag, data []byte) {
 		c.tcp.ackTimer++
 	}
 	seq, from := t.Seq, c.local()
-	c.carry(frame, hold, func() { c.peer.arrive(c.sock.peer.Port(), from, flags, seq, data) })
+	c.carry(sent, arriving, hold, func() { c.peer.arrive(c.sock.peer.Port(), from, flags, seq, passed) })
 }
 
 // arrive takes a segment at host h.

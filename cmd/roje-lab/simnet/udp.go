@@ -18,7 +18,8 @@ func (c *conn) sendDatagram(p []byte) {
 			panic(err) // ip is IPv4 by construction
 		}
 		from := c.local()
-		c.carry(serialize(append(headers, u, gopacket.Payload(data))...), hold, func() {
+		frame := serialize(append(headers, u, gopacket.Payload(data))...)
+		c.carry(frame, frame, hold, func() {
 			c.peer.arriveDatagram(c.sock.peer.Port(), from, data)
 		})
 	})
