@@ -96,7 +96,7 @@ var Catalogue = []Detection{
 	{ID: "V03", Name: "Value frozen or restless", Unseen: "Frozen values are told; restless ones only in their lowest bit (V10)."},
 	{ID: "V04", Name: "New state, or neither open nor closed", Unseen: "A state that was never seen is told by V01 where the value is a number."},
 	{ID: "V05", Name: "Quality flags changed", Unseen: "Of points that a station shows only when it is asked, nothing is told: they may have been so for long. Modbus has no quality."},
-	{ID: "V06", Name: "Command without effect, or effect without command", Unseen: "In Modbus an effect is what is read back, which is V07."},
+	{ID: "V06", Name: "Command without effect, or effect without command", Unseen: "In Modbus a command without effect is a value that is read back as another, which is V07."},
 	{ID: "V07", Name: "Read back differs from what was written"},
 	{ID: "V08", Name: "Past values replayed"},
 	{ID: "V09", Name: "Counter runs backwards", Unseen: "In Modbus no message says that a register is a counter: one that rose fifty times in twenty hours and never fell is taken for one, and a fall of five steps or less is not told."},

@@ -145,6 +145,49 @@ func TestFrames(t *testing.T) {
 	}
 }
 
+// TestSpan holds that the two taps of a way see what was sent and what came, each on its side, and that both ends get what
+// came.
+func TestSpan(t *testing.T) {
+	var near, far []string
+	keep := func(list *[]string) Tap {
+		return func(_ time.Time, frame []byte) {
+			tcp, _ := gopacket.NewPacket(frame, layers.LayerTypeEthernet, gopacket.Default).Layer(layers.LayerTypeTCP).(*layers.TCP)
+			if tcp != nil && len(tcp.Payload) > 0 {
+				*list = append(*list, string(tcp.Payload))
+			}
+		}
+	}
+	n := New(start, 1, keep(&near))
+	lan := &LAN{}
+	s, c := n.Host(Spec{Addr: netip.MustParseAddr("10.0.0.2"), LAN: lan}), n.Host(Spec{Addr: netip.MustParseAddr("10.0.0.3"), LAN: lan})
+	n.Watch(&Span{Beyond: s, Tap: keep(&far), Change: func(toward bool, data []byte) []byte {
+		if toward {
+			return bytes.ToUpper(data)
+		}
+		return bytes.ToLower(data)
+	}})
+	got := ""
+	s.Go(func() { echo(t, "tcp")(s) })
+	c.Go(func() {
+		conn, err := c.Dial("tcp", "10.0.0.2:7")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		b := make([]byte, 8)
+		conn.Write([]byte("on"))
+		k, err := conn.Read(b)
+		if got = string(b[:k]); err != nil {
+			t.Error(err)
+		}
+	})
+	n.Run(start.Add(time.Minute))
+	if got != "on" || len(near) != 2 || near[0] != "on" || near[1] != "on" || len(far) != 2 || far[0] != "ON" || far[1] != "ON" {
+		t.Errorf("the client got %q; near %q, far %q", got, near, far)
+	}
+}
+
 func TestSameSeedSameFrames(t *testing.T) {
 	play := func(seed uint64) []sight {
 		return twoHosts(seed, 0, echo(t, "tcp"), func(h *Host) {
