@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -24,28 +25,11 @@ type caseRow struct {
 }
 
 func (v view) caseRow(c store.Case) caseRow {
-	row := caseRow{Case: c, Word: v.T("cases.state.open"), Found: v.verdictWord(c.Verdict)}
-	switch c.State {
-	case store.CaseWork:
-		row.Word = v.T("cases.state.work")
-	case store.CaseClosed:
-		row.Word = v.T("cases.state.closed")
-	}
-	return row
+	return caseRow{Case: c, Word: v.T("cases.state." + string(c.State)), Found: v.verdictWord(c.Verdict)}
 }
 
 func (v view) verdictWord(verdict store.Verdict) string {
-	switch verdict {
-	case store.Malicious:
-		return v.T("cases.verdict.true")
-	case store.Benign:
-		return v.T("cases.verdict.benign")
-	case store.Mistaken:
-		return v.T("cases.verdict.false")
-	case store.Maintenance:
-		return v.T("cases.verdict.maintenance")
-	}
-	return v.T("cases.verdict.none")
+	return v.T("cases.verdict." + cmp.Or(string(verdict), "none"))
 }
 
 // An into is the part of a page by which something is put into a case.

@@ -17,7 +17,9 @@ import (
 	"github.com/evanw/esbuild/pkg/api"
 
 	"github.com/roje-ot/roje/collector/account"
+	"github.com/roje-ot/roje/collector/fleet"
 	"github.com/roje-ot/roje/collector/share"
+	"github.com/roje-ot/roje/collector/store"
 )
 
 var verb = regexp.MustCompile(`%[a-z]`)
@@ -50,7 +52,7 @@ func TestCatalogues(t *testing.T) {
 // every text is asked for.
 func TestKeysExist(t *testing.T) {
 	asked := map[string]bool{"language": true, "phase.": true}
-	literal := regexp.MustCompile(`\.T\s*\(?"([a-z0-9.+]+)"`)
+	literal := regexp.MustCompile(`\.T\s*\(?"([a-z0-9.+]*[a-z0-9+])"`) // what ends in a dot is a beginning
 	state := regexp.MustCompile(`"((?:sensor|error|signin|letters|group)\.[a-z]+)"`)
 	for _, pattern := range []string{"*.go", "page/*.html"} {
 		files, err := filepath.Glob(pattern)
@@ -69,10 +71,17 @@ func TestKeysExist(t *testing.T) {
 	}
 	for prefix, words := range map[string][]string{"severity.": severityNames, "status.": statusNames, "phase.": {"off", "learn", "enforce"},
 		"letters.kind.": {"note", "indicator", "evidence"}, "letters.state.": {"waiting", "read", "released", "declined"},
-		"sector.state.": {"acts", "released", "none", "unread"}, "users.compare.": {"acts", "released"}} {
+		"sector.state.": {"acts", "released", "none", "unread"}, "fleet.": {fleet.Current, fleet.Lags, fleet.Refused, fleet.Loose, fleet.Closed},
+		"sensor.": {fleet.OK, fleet.Silent, fleet.Never, fleet.Denied, fleet.Expired}, "cases.verdict.": {"none"}, "users.compare.": {"acts", "released"}} {
 		for _, word := range words {
 			asked[prefix+word] = true
 		}
+	}
+	for _, state := range store.CaseStates {
+		asked["cases.state."+string(state)] = true
+	}
+	for _, verdict := range store.Verdicts[1:] {
+		asked["cases.verdict."+string(verdict)] = true
 	}
 	for _, role := range account.Everyone {
 		asked["role."+string(role)], asked["role."+string(role)+".may"] = true, true

@@ -54,36 +54,6 @@ type packRow struct {
 	Over bool // no sensor takes it any more
 }
 
-// stateWord is a sensor's state in words.
-func (v view) stateWord(state string) string {
-	switch state {
-	case fleet.OK:
-		return v.T("sensor.ok")
-	case fleet.Silent:
-		return v.T("sensor.silent")
-	case fleet.Never:
-		return v.T("sensor.never")
-	case fleet.Denied:
-		return v.T("sensor.denied")
-	}
-	return v.T("sensor.expired")
-}
-
-// packWord is how a pack stands at a sensor, in words.
-func (v view) packWord(state string) string {
-	switch state {
-	case fleet.Current:
-		return v.T("fleet.current")
-	case fleet.Lags:
-		return v.T("fleet.lags")
-	case fleet.Refused:
-		return v.T("fleet.refused")
-	case fleet.Loose:
-		return v.T("fleet.loose")
-	}
-	return v.T("fleet.closed")
-}
-
 func (s *Server) fleet(w http.ResponseWriter, r *http.Request) {
 	s.fleetPage(w, r, http.StatusOK, fleetView{view: s.view(r)})
 }
@@ -104,9 +74,9 @@ func (s *Server) fleetPage(w http.ResponseWriter, r *http.Request, status int, v
 	v.All, v.Trouble = len(trouble)+len(well), len(trouble)
 	members, v.Next = part(r, "/fleet", append(trouble, well...))
 	for _, m := range members {
-		row := memberRow{Member: m, Word: v.stateWord(m.State)}
+		row := memberRow{Member: m, Word: v.T("sensor." + m.State)}
 		for _, p := range m.Packs {
-			row.Packs = append(row.Packs, packWord{p, v.packWord(p.State)})
+			row.Packs = append(row.Packs, packWord{p, v.T("fleet." + p.State)})
 		}
 		v.Members = append(v.Members, row)
 	}
