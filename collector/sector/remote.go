@@ -18,6 +18,9 @@ import (
 // reportMost is how long a report may be, in bytes: some more than runsMost runs twice.
 const reportMost = 16 << 20
 
+// clockMost is by how much a sensor's clock may be ahead: what is said to be later would be the latest campaign for ever.
+const clockMost = 24 * time.Hour
+
 // A Remote is an operator that is asked at its own collector, by an account that the CERT has there. What it says is checked:
 // it may be anybody's.
 type Remote struct {
@@ -47,29 +50,38 @@ func (r *Remote) Name() string { return r.member.Name }
 
 // Read implements Source. Whose consent it is, the operator's collector knows by the account.
 func (r *Remote) Read(ctx context.Context, _ string, since time.Time) (Report, error) {
-	var report Report
 	body, _, err := r.ask(ctx, http.MethodGet, ReportPath, nil)
-	if err == nil {
-		err = json.Unmarshal(body, &report)
-	}
 	if err != nil {
 		return Report{}, err
 	}
-	switch {
-	case report.Operator != r.member.Name:
-		return Report{}, fmt.Errorf("%s is the collector of %.80q", r.member.URL, report.Operator)
-	case !slices.Contains([]string{None, string(store.CompareReleased), string(store.CompareActs)}, report.State):
-		return Report{}, fmt.Errorf("%s says that its part is %.40q", r.member.URL, report.State)
-	case report.State == None && len(report.Runs) > 0, len(report.Runs) > 2*runsMost:
-		return Report{}, fmt.Errorf("%s tells of %d acts, state %s", r.member.URL, len(report.Runs), report.State)
+	report, err := parse(body, r.member.Name)
+	if err != nil {
+		return Report{}, fmt.Errorf("%s: %w", r.member.URL, err)
 	}
-	for i := range report.Runs {
-		if err := report.Runs[i].check(); err != nil {
-			return Report{}, fmt.Errorf("%s tells of an act that cannot be: %w", r.member.URL, err)
+	ahead := since.Add(Window + clockMost)
+	report.Runs = slices.DeleteFunc(report.Runs, func(one Run) bool { return one.Last.Before(since) || one.Last.After(ahead) })
+	return report, nil
+}
+
+// parse reads what the collector of an operator says.
+func parse(body []byte, operator string) (r Report, err error) {
+	if err := json.Unmarshal(body, &r); err != nil {
+		return Report{}, err
+	}
+	switch {
+	case r.Operator != operator:
+		return Report{}, fmt.Errorf("it is the collector of %.80q", r.Operator)
+	case !slices.Contains([]string{None, string(store.CompareReleased), string(store.CompareActs)}, r.State):
+		return Report{}, fmt.Errorf("it says that its part is %.40q", r.State)
+	case r.State == None && len(r.Runs) > 0, len(r.Runs) > 2*runsMost:
+		return Report{}, fmt.Errorf("it tells of %d acts, state %s", len(r.Runs), r.State)
+	}
+	for i := range r.Runs {
+		if err := r.Runs[i].check(); err != nil {
+			return Report{}, fmt.Errorf("it tells of an act that cannot be: %w", err)
 		}
 	}
-	report.Runs = slices.DeleteFunc(report.Runs, func(one Run) bool { return one.Last.Before(since) })
-	return report, nil
+	return r, nil
 }
 
 // Tell implements Source. An operator that has forgotten the act meanwhile is not told.

@@ -58,6 +58,8 @@ func TestReports(t *testing.T) {
 		{"a long name", change(`"dnp3-cold-restart"`, `"`+strings.Repeat("a", 201)+`"`), "no name"},
 		{"no name", change(`"dnp3-cold-restart"`, `""`), `rule ""`},
 		{"backwards", change("08:34", "08:32"), "08:33:00 to 2026-11-21 08:32:00"},
+		{"before there were sensors", change("2026-11-21T08:33", "0001-11-21T08:33"), "0001-11-21"},
+		{"after the last year", change("2026-11-21T08:34:00Z", "9999-12-31T23:34:00-12:00"), "10000-01-01"},
 		{"not severe", change(`"high"`, `"medium"`), "medium"},
 		{"an unknown severity", change(`"high"`, `"worst"`), "worst"},
 		{"no sites", change(`"sites":2`, `"sites":0`), "0 sites"},
@@ -82,6 +84,9 @@ func TestReports(t *testing.T) {
 		}
 		if got, err := r.Read(t.Context(), cert, since.AddDate(0, 1, 0)); err != nil || len(got.Runs) != 0 {
 			t.Errorf("%s: what is too old is compared: %+v, %v", c.name, got, err)
+		}
+		if got, err := r.Read(t.Context(), cert, since.AddDate(0, -1, 0)); err != nil || len(got.Runs) != 0 {
+			t.Errorf("%s: what is still to come is compared: %+v, %v", c.name, got, err)
 		}
 	}
 }

@@ -113,6 +113,8 @@ func (r *Run) check() error {
 const (
 	nameMost  = 200 // bytes of a rule's name
 	countMost = 1 << 40
+	yearLeast = 2000 // what is beyond has no JSON form in every zone, or cannot be stored
+	yearMost  = 2200
 )
 
 func checkAct(rule, technique string, first, last time.Time) error {
@@ -126,7 +128,7 @@ func checkAct(rule, technique string, first, last time.Time) error {
 			}
 		}
 	}
-	if rule == "" || last.Before(first) {
+	if rule == "" || last.Before(first) || first.UTC().Year() < yearLeast || last.UTC().Year() > yearMost {
 		return fmt.Errorf("rule %.40q from %s to %s", rule, instant(first), instant(last))
 	}
 	return nil

@@ -2,6 +2,7 @@ package sector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -59,37 +60,35 @@ func (w *Watcher) Run(ctx context.Context, now func() time.Time) error {
 	}
 }
 
-// Look compares the operators and says how many alerts are new. The operators of a new one are told first; one that cannot be
-// is told by a later call.
+// Look compares the operators and says how many alerts are new. The operators of a new one are told of it; one that cannot be is
+// told by a later call.
 func (w *Watcher) Look(ctx context.Context, now time.Time) (raised int, err error) {
 	p, err := w.Finder.Look(ctx, now)
 	if err != nil {
 		return 0, err
 	}
 	w.tell(ctx, now)
+	var errs []error // one campaign stands in the way of no other
 	for i := range p.Campaigns {
 		c := &p.Campaigns[i]
 		a, err := w.alert(ctx, c)
-		if err != nil {
-			return raised, err
-		}
-		if a == nil {
+		if err != nil || a == nil {
+			errs = append(errs, err)
 			continue
 		}
+		fresh, err := own.Keep(ctx, w.Store, w.Scope, a, now)
+		errs = append(errs, err)
+		if !fresh {
+			continue // another collector of the CERT was first, and tells the operators
+		}
+		raised++
+		w.Log.Warn("several operators saw the same act", "alert", a.ID, "rule", c.Rule, "operators", len(c.Seen))
 		for k, of := range c.of {
 			w.owed = append(w.owed, debt{of, Notice{c.Rule, c.Technique, c.Seen[k].First, c.Seen[k].Last, len(c.Seen) - 1}})
 		}
 		w.tell(ctx, now)
-		fresh, err := own.Keep(ctx, w.Store, w.Scope, a, now)
-		if err != nil {
-			return raised, err
-		}
-		if fresh {
-			raised++
-			w.Log.Warn("several operators saw the same act", "alert", a.ID, "rule", c.Rule, "operators", len(c.Seen))
-		}
 	}
-	return raised, nil
+	return raised, errors.Join(errs...)
 }
 
 // tell tells operators what they are to be told. Those that cannot be told stay on the list, the latest of them.
