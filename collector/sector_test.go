@@ -31,6 +31,7 @@ func ofCERT(f *frontend) {
 // TestSector holds that a campaign over two operators is shown to who may see it at a CERT, and at no address anything of a
 // third that has not consented, which saw the same act; and that an operator's collector has no such page.
 func TestSector(t *testing.T) {
+	need.Long(t)
 	f, address := newFrontend(t, ofCERT)
 	at := time.Now().Add(-time.Hour)
 	cert := f.scope.Operator()
