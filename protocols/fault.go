@@ -27,11 +27,12 @@ const (
 	Truncated                         // the capture cut the packet short (snaplen)
 	LateSegment                       // a segment or fragment outside its order
 	WindowExceeded                    // 104: more than k unacknowledged, or timer t1, t2, t3 exceeded
+	AfterEnd                          // bytes from an end that has reset its TCP connection, or said that it has no more
 )
 
 var faultNames = [...]string{"short", "bad_length", "bad_checksum", "bad_header", "bad_code", "bad_value", "bad_quantity", "bad_address",
 	"bad_cause", "bad_direction", "bad_sequence", "out_of_turn", "mismatch", "trailing_bytes", "bad_time", "unframed", "overlap",
-	"truncated", "late_segment", "window_exceeded"}
+	"truncated", "late_segment", "window_exceeded", "after_end"}
 
 // FaultNames returns the words of the faults, by bit.
 func FaultNames() []string { return faultNames[:] }

@@ -115,6 +115,11 @@ func (h handler) Overlap(c *flow.Conn, dir protocols.Dir, _, got []byte, info *f
 	h.bytes(c, dir, got, protocols.Overlap, info)
 }
 
+// AfterEnd implements flow.Handler.
+func (h handler) AfterEnd(c *flow.Conn, dir protocols.Dir, got []byte, info *flow.PacketInfo) {
+	h.bytes(c, dir, got, protocols.AfterEnd, info)
+}
+
 // Gap implements flow.Handler.
 func (h handler) Gap(c *flow.Conn, dir protocols.Dir, _ int, info *flow.PacketInfo) {
 	e := h.begin(rules.Gap, c, c.Server.Other(), info)

@@ -77,7 +77,7 @@ var Catalogue = []Detection{
 	{ID: "P10", Name: "DNP3 checksum, reserved function or address"},
 	{ID: "P11", Name: "DNP3 transport or application sequence", Unseen: "A whole fragment that is replayed under a number that fits looks like an honest one; P04 and P12 see its answers."},
 	{ID: "P12", Name: "DNP3 response without request, report never confirmed"},
-	{ID: "P13", Name: "TCP tampering in a control session", Unseen: "Bytes said again with other content are told. A forged RST, and data after FIN, are not."},
+	{ID: "P13", Name: "TCP tampering in a control session", Unseen: "A forged end is told where the session goes on after it. One that succeeds looks like an honest one."},
 	{ID: "P14", Name: "Burst of refusals", Unseen: "The bound is fixed, 20 within a minute, and not learned."},
 	{ID: "L01", Name: "ARP binding conflict"},
 	{ID: "L02", Name: "Storm of unasked ARP"},

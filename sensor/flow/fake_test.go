@@ -118,6 +118,10 @@ func (r *recorder) Overlap(c *flow.Conn, dir protocols.Dir, have, got []byte, p 
 	r.log = append(r.log, fmt.Sprintf("overlap %d: %q %q", dir, have, got))
 }
 
+func (r *recorder) AfterEnd(c *flow.Conn, dir protocols.Dir, got []byte, p *flow.PacketInfo) {
+	r.log = append(r.log, fmt.Sprintf("after its end %d: %d", dir, len(got)))
+}
+
 func (r *recorder) Gap(c *flow.Conn, dir protocols.Dir, n int, p *flow.PacketInfo) {
 	r.log = append(r.log, fmt.Sprintf("gap %d: %d", dir, n))
 }

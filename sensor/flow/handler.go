@@ -19,6 +19,8 @@ type Handler interface {
 	// Overlap says that p repeated bytes that were delivered before with other content (protocols.Overlap): have is
 	// what was delivered, got what p says now, both from the first difference on. The first copy stands.
 	Overlap(c *Conn, dir protocols.Dir, have, got []byte, p *PacketInfo)
+	// AfterEnd says that p holds bytes of a stream that dir has ended or reset before (protocols.AfterEnd); got is valid during the call.
+	AfterEnd(c *Conn, dir protocols.Dir, got []byte, p *PacketInfo)
 	// Gap says that n bytes of dir were not captured. n is 0 if how many is unknown.
 	Gap(c *Conn, dir protocols.Dir, n int, p *PacketInfo)
 	// Edge is a step in the life of a TCP connection. dir is the end that took it.
@@ -39,6 +41,9 @@ func (Ignore) Message(*Conn, *protocols.Message, *PacketInfo) {}
 
 // Unframed implements Handler.
 func (Ignore) Unframed(*Conn, protocols.Dir, int, []byte, *PacketInfo) {}
+
+// AfterEnd implements Handler.
+func (Ignore) AfterEnd(*Conn, protocols.Dir, []byte, *PacketInfo) {}
 
 // Overlap implements Handler.
 func (Ignore) Overlap(*Conn, protocols.Dir, []byte, []byte, *PacketInfo) {}

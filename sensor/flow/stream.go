@@ -26,6 +26,7 @@ type half struct {
 	isn    uint32
 	acked  uint32 // what the other end has acknowledged
 	finSeq uint32
+	reset  int64 // when it sent an RST; 0: it has not, or that was told
 
 	ahead  *segment // what came behind a hole, by sequence number
 	nAhead int

@@ -262,6 +262,50 @@ func TestStreamCases(t *testing.T) {
 	}
 }
 
+// TestGoesOn: bytes of a stream that was ended or reset are told, those that were on their way and keep-alives are not.
+func TestGoesOn(t *testing.T) {
+	hi := string(framed("hi"))
+	type step struct {
+		dir   int
+		seq   uint32
+		flags flow.TCPFlags
+		text  string
+		wait  int64 // before it, seconds
+	}
+	const psh = flow.ACK | flow.PSH
+	for _, c := range []struct {
+		name  string
+		steps []step
+		log   string
+	}{
+		{"a session goes on after a reset", []step{{0, 106, flow.RST, "", 0}, {0, 106, psh, hi, 2}, {0, 112, psh, hi, 2}}, "reset 0; after its end 0: 6"},
+		{"the reset lies outside the window", []step{{0, 206106, flow.RST, "", 0}, {0, 106, psh, hi, 2}}, "reset 0; after its end 0: 6"},
+		{"on its way when the reset came", []step{{0, 112, flow.RST, "", 0}, {0, 106, psh, hi, 0}}, "reset 0"},
+		{"the other end has not heard of it yet", []step{{0, 106, flow.RST, "", 0}, {1, 206, psh, hi, 2}}, "reset 0"},
+		{"it only repeats itself", []step{{0, 106, flow.RST, "", 0}, {0, 100, psh, hi, 2}}, "reset 0"},
+		{"a new connection", []step{{0, 106, flow.RST, "", 0}, {0, 9000, flow.SYN, "", 2}, {0, 9001, psh, hi, 2}}, "reset 0; called 0"},
+		{"a session goes on after a FIN", []step{{0, 106, flow.FIN | flow.ACK, "", 0}, {0, 106, psh, hi, 0}, {0, 112, psh, hi, 0}}, "after its end 0: 6; after its end 0: 6"},
+		{"bytes before the FIN come late", []step{{0, 112, flow.FIN | flow.ACK, "", 0}, {0, 106, psh, hi, 0}}, ""},
+		{"a keep-alive after a FIN", []step{{0, 106, flow.FIN | flow.ACK, "", 0}, {0, 106, flow.ACK, "\x00", 9}, {1, 206, psh, hi, 0}}, ""},
+	} {
+		var got recorder
+		f := newFeeder(flow.Config{}, &got)
+		f.frame(tcpFrame(alice, bob, tcpHeader{seq: 100, ack: 200, flags: psh}, []byte(hi)))
+		f.frame(tcpFrame(bob, alice, tcpHeader{seq: 200, ack: 106, flags: psh}, []byte(hi)))
+		for _, s := range c.steps {
+			from, to, ack := alice, bob, uint32(206)
+			if s.dir == 1 {
+				from, to, ack = to, from, 106
+			}
+			f.p.At += s.wait * 1e9
+			f.frame(tcpFrame(from, to, tcpHeader{s.seq, ack, s.flags}, []byte(s.text)))
+		}
+		if log := strings.Join(got.log, "; "); log != c.log {
+			t.Errorf("%s:\ngot  %s\nwant %s", c.name, log, c.log)
+		}
+	}
+}
+
 // TestHoleTimesOut: without an acknowledgement, missing bytes are waited for no longer than HoleTimeout of packet time.
 func TestHoleTimesOut(t *testing.T) {
 	var got recorder

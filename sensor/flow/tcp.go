@@ -22,6 +22,9 @@ func (t *Table) segment(c *Conn, dir protocols.Dir, v *view) Bucket {
 	}
 	bucket := Control
 	if n := len(v.payload) + v.missing; n > 0 && p.Flags&RST == 0 {
+		if c.half[dir].over(seq, n, p.At) {
+			t.handler.AfterEnd(c, dir, v.payload, p)
+		}
 		bucket = t.data(c, dir, seq, v.payload, v.missing, p)
 		name := segmentName(seq, n)
 		if h := &c.half[dir]; bucket == Repeat && h.lately.holds(v, name) {
@@ -74,7 +77,22 @@ func (t *Table) reset(c *Conn, dir protocols.Dir, p *PacketInfo) {
 	} else {
 		t.edge(c, Reset, dir, p)
 	}
+	c.half[dir].reset = p.At
 	t.lists.strays.move(c)
+}
+
+// afterReset is for how long segments may come that were on their way when an RST was.
+const afterReset = int64(1e9)
+
+// over tells whether n bytes at seq are of a stream that is over: they come after its FIN, or go on where it stood when it was
+// reset (RFC 9293 3.10.7.4). Either the end was forged or the bytes are. A keep-alive may repeat the FIN's place with one byte.
+func (h *half) over(seq uint32, n int, at int64) bool {
+	const near = 1 << 16 // beyond it is another connection
+	if h.reset != 0 && h.known && seq == h.next && at-h.reset > afterReset {
+		h.reset = 0
+		return true
+	}
+	return h.fin && n > 1 && seq-h.finSeq < near
 }
 
 // end notes that dir will send no more: what is half read stays so.

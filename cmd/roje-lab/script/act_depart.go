@@ -48,6 +48,8 @@ var actsDepart = []Act{
 				return nil
 			})
 		}},
+	{Name: "tcp-forged-reset", Title: "a forged reset is to cut the session of the dispatch centre's master, which goes on", Actor: "rogue", Victims: []string{"scada-a", "rtu-2"},
+		Expect: []string{"P13"}, Techniques: []string{"T0830"}, Virtual: true, Run: forgedReset},
 	{Name: "modbus-counter-back", Title: "a genset's hours run are turned back", Actor: "genset", Victims: []string{"site-ctl"},
 		Expect: []string{"V09"}, Techniques: []string{"T1692.002"}, Virtual: true, Run: func(s *Stage, a Act) error {
 			return s.meddle(a, 30*time.Second, func(u *modbusstation.Unit, _ time.Time) { u.Input[1] -= 40 })
@@ -73,6 +75,22 @@ func proven(s *Stage) {
 	if err != nil {
 		s.fail("gateway", err)
 	}
+}
+
+// forgedReset has the attacker reset a session of the dispatch centre's.
+func forgedReset(s *Stage, a Act) error {
+	session := a
+	session.Actor, session.Victims = a.Victims[0], a.Victims[1:]
+	return iec104Act(2, func(m *iec104station.Session, s *Stage, _ Act) error {
+		if err := m.Interrogate(20); err != nil {
+			return err
+		}
+		s.lan(a.Actor).ForgeEnd(m.Line.Conn)
+		if err := m.Run(s.host(a.Actor).Now().Add(3 * time.Second)); err != nil {
+			return err
+		}
+		return m.Interrogate(20)
+	})(s, session)
 }
 
 // onRecords has the engineer's computer do something with the first station's files.
