@@ -25,6 +25,7 @@ type action struct {
 	Value    *float64      `json:"value"`
 	Selected *time.Time    `json:"selected"`
 	Executed *time.Time    `json:"executed"`
+	Outcome  string        `json:"outcome"`
 
 	sensor string
 	at     time.Time // by the collector's clock
@@ -58,13 +59,34 @@ func (a *action) session() string {
 	return strings.Join([]string{a.Proto, a.Client, a.Server, station}, " ")
 }
 
-// same tells whether two actions ask for the same. Names and times of points are each sensor's own.
+// same tells whether two actions ask for the same, as far as both taps saw it. Names and times of points are each sensor's
+// own.
 func (a *action) same(b *action) bool {
 	points := func(p, q rules.Point) bool {
 		return p.Kind == q.Kind && p.Addr == q.Addr && p.N == q.N && equal(p.Value, q.Value)
 	}
-	return a.Code == b.Code && equal(a.Value, b.Value) && (a.Point == nil) == (b.Point == nil) && (a.Point == nil || points(*a.Point, *b.Point)) &&
-		slices.EqualFunc(a.Points, b.Points, points)
+	return a.halved(b) || a.function() == b.function() && equal(a.Value, b.Value) && (a.Point == nil) == (b.Point == nil) &&
+		(a.Point == nil || points(*a.Point, *b.Point)) && slices.EqualFunc(a.Points, b.Points, points)
+}
+
+// function is the code, save that a DNP3 SELECT and its OPERATE (IEEE 1815, 4.4.3) are one action: a tap that lost the
+// first names it by the second.
+func (a *action) function() uint16 {
+	const selects, operates = 3, 4
+	if a.Proto == "dnp3" && a.Code == selects {
+		return operates
+	}
+	return a.Code
+}
+
+// halved tells whether only one tap saw a select, and what was executed then may be something else: a record has the points
+// of its first message, so that these two do not say the same of the one or the other.
+func (a *action) halved(b *action) bool {
+	if b.Selected != nil {
+		a, b = b, a
+	}
+	unlike := func(a *action) bool { return a.Outcome == "mismatch" || a.Outcome == "unknown_gap" }
+	return a.Selected != nil && b.Selected == nil && (unlike(a) || unlike(b))
 }
 
 func equal(a, b *float64) bool { return (a == nil) == (b == nil) && (a == nil || *a == *b) }

@@ -21,6 +21,7 @@ const (
 	Rule = "L05-differs-between-taps"
 
 	apart   = 2 * time.Second // between two sights of one action, what is left of a clock's offset included
+	aside   = time.Second / 4 // the same, where it is known by how much two sensors differ: jitter
 	settled = 2 * time.Minute // after an action both sensors have delivered it, if their links are up
 	kept    = 24 * time.Hour  // for so long an action waits for a sensor that delivers late
 	most    = 10_000          // actions of one sensor that are kept
@@ -40,7 +41,8 @@ type Comparer struct {
 	Scope store.Scope
 	Log   *slog.Logger
 
-	seen map[string]*sight // by sensor
+	seen map[string]*sight  // by sensor
+	lags map[[2]string]*lag // by two of them, in order
 }
 
 // A sight is what is known of one sensor's ledger.
@@ -102,7 +104,7 @@ func (c *Comparer) Compare(ctx context.Context, now time.Time) (found int, err e
 		slices.Sort(on)
 		for i, a := range on {
 			for _, b := range on[i+1:] {
-				for _, pair := range differing(c.seen[a].actions, c.seen[b].actions, now) {
+				for _, pair := range differing(c.seen[a].actions, c.seen[b].actions, c.lag(a, b), now) {
 					alerts = append(alerts, alert(tap, names, pair[0], pair[1]))
 				}
 			}
@@ -172,8 +174,9 @@ func (c *Comparer) read(ctx context.Context, sensor string, offset time.Duration
 }
 
 // differing returns the pairs of actions of one session that came by both taps at the same time and do not ask for the same.
-// What came by both alike is set aside first, so that of many actions in a row each finds its own.
-func differing(a, b []*action, now time.Time) (pairs [][2]*action) {
+// What came by both alike is set aside first, so that of many actions in a row each finds its own; and of what is left, two
+// that are further apart than the others were are two actions, of which each tap lost one.
+func differing(a, b []*action, l *lag, now time.Time) (pairs [][2]*action) {
 	sessions := map[string][]*action{}
 	for _, x := range b {
 		if !x.told {
@@ -185,11 +188,15 @@ func differing(a, b []*action, now time.Time) (pairs [][2]*action) {
 			if x.told || !alike && now.Sub(x.at) < settled {
 				continue
 			}
-			if y := nearest(x, sessions[x.session()], alike); y != nil {
-				x.told, y.told = true, true
-				if !alike {
-					pairs = append(pairs, [2]*action{x, y})
-				}
+			y := nearest(x, sessions[x.session()], alike, l)
+			if y == nil {
+				continue
+			}
+			x.told, y.told = true, true
+			if alike {
+				l.note(y.at.Sub(x.at))
+			} else {
+				pairs = append(pairs, [2]*action{x, y})
 			}
 		}
 	}
@@ -197,10 +204,15 @@ func differing(a, b []*action, now time.Time) (pairs [][2]*action) {
 }
 
 // nearest is the action that came closest to a in time, of those that ask for the same or of the others.
-func nearest(a *action, list []*action, alike bool) (best *action) {
-	distance := func(b *action) time.Duration { return a.at.Sub(b.at).Abs() }
+func nearest(a *action, list []*action, alike bool, l *lag) (best *action) {
+	usual, known := l.usual()
+	within := apart
+	if known && !alike {
+		within = aside
+	}
+	distance := func(b *action) time.Duration { return (b.at.Sub(a.at) - usual).Abs() }
 	for _, b := range list {
-		if !b.told && distance(b) <= apart && a.same(b) == alike && (best == nil || distance(b) < distance(best)) {
+		if !b.told && distance(b) <= within && a.same(b) == alike && (best == nil || distance(b) < distance(best)) {
 			best = b
 		}
 	}

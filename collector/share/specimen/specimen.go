@@ -129,8 +129,8 @@ func Store(t testing.TB) (*sqlite.DB, store.Scope) {
 	return db, scope
 }
 
-// Say stores something else that a sensor says, received at the given time.
-func (s *Spool) Say(t testing.TB, st store.Intake, scope store.Scope, received time.Time, kind string, body any) {
+// Say stores something else that a sensor says, in one batch, received at the given time.
+func (s *Spool) Say(t testing.TB, st store.Intake, scope store.Scope, received time.Time, kind string, bodies ...any) {
 	t.Helper()
-	s.deliver(t, st, scope, received, kind, body)
+	s.deliver(t, st, scope, received, kind, bodies...)
 }
