@@ -161,13 +161,16 @@ func TestTaps(t *testing.T) {
 		if err := p.db.PutUser(t.Context(), p.scope(), u, "test", begin); err != nil {
 			t.Fatal(err)
 		}
-		for name, path := range map[string]acts.Path{"changed": changed, "honest": honest} {
+		for _, path := range []struct {
+			name string
+			acts.Path
+		}{{"honest", honest}, {"changed", changed}} { // the one that is found is complete last
 			dir := t.TempDir()
 			if err := path.Make(dir, 1); err != nil {
 				t.Fatal(err)
 			}
-			p.watch(name+"-near", name, filepath.Join(dir, acts.NearFile))
-			p.watch(name+"-far", name, filepath.Join(dir, acts.FarFile))
+			p.watch(path.name+"-near", path.name, filepath.Join(dir, acts.NearFile))
+			p.watch(path.name+"-far", path.name, filepath.Join(dir, acts.FarFile))
 		}
 	})
 	var found []rules.Alert
