@@ -64,7 +64,7 @@ var Catalogue = []Detection{
 	{ID: "D07", Name: "Configuration activated or saved"},
 	{ID: "D08", Name: "Clock set by an unapproved source"},
 	{ID: "D09", Name: "Clock set to a wrong time"},
-	{ID: "D10", Name: "Event times implausible", Unseen: "Times ahead are told. Times behind are not: buffered events after an outage are honest."},
+	{ID: "D10", Name: "Event times implausible", Unseen: "Times behind are told from a week on, of stations whose times were right within the last day: buffered events after an outage are honest."},
 	{ID: "P01", Name: "Modbus header malformed"},
 	{ID: "P02", Name: "Modbus quantity, count or value illegal"},
 	{ID: "P03", Name: "Response without request"},

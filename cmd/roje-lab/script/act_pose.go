@@ -22,7 +22,7 @@ var actsPose = []Act{
 		Expect: []string{"P11"}, Techniques: []string{"T1692.002"}, Malformed: true, Run: dnp3Act(sequenceReused)},
 	{Name: "dnp3-authentication-failures", Title: "the errors of failed authentications follow each other", Actor: "rogue", Victims: []string{"rtu-4"},
 		Expect: []string{"A12"}, Techniques: []string{"T0859"}, Run: dnp3Act(authenticationFailures)},
-	{Name: "iec104-false-reports", Title: "a false station reports substituted and invalid values, times from the future, a counter that runs backwards and a breaker between its states", Actor: "rogue",
+	{Name: "iec104-false-reports", Title: "a false station reports substituted and invalid values, times from the future and of long ago, a counter that runs backwards and a breaker between its states", Actor: "rogue",
 		Victims: []string{"scada-b"}, Expect: []string{"V04", "V05", "V09", "D10"}, Techniques: []string{"T1692.002", "T0832"}, Run: falseReports},
 }
 
@@ -129,6 +129,7 @@ func falseReports(s *Stage, a Act) error {
 		{30, iec104station.Object{IOA: protection, Data: append([]byte{1 | substituted}, now...)}},
 		{30, iec104station.Object{IOA: 1004, Data: append([]byte{invalid}, now...)}},
 		{30, iec104station.Object{IOA: protection, Data: append([]byte{1}, iec104station.TimeTag(h.Now().Add(2*time.Hour), 7)...)}},
+		{30, iec104station.Object{IOA: protection, Data: append([]byte{1}, iec104station.TimeTag(h.Now().Add(-40*24*time.Hour), 7)...)}},
 		{15, counter(50000)}, {15, counter(49000)},
 		{31, iec104station.Object{IOA: breaker, Data: append([]byte{0}, now...)}},
 	} {
