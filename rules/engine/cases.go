@@ -14,22 +14,19 @@ const (
 
 // cases gives alerts that share an actor or a victim one incident, and those of a storm too.
 type cases struct {
-	index map[netip.Addr]int32
-	table []caseCell
-	lru   list
+	memory[netip.Addr, caseCell]
 	*budget
 	meter meter
 }
 
 type caseCell struct {
-	host     netip.Addr
 	incident string
 	opened   int64
 	last     int64
 }
 
 func newCases(b Budget) *cases {
-	return &cases{index: map[netip.Addr]int32{}, lru: newList(), budget: newBudget(), meter: newMeter(b.complete())}
+	return &cases{memory: newMemory[netip.Addr, caseCell](), budget: newBudget(), meter: newMeter(b.complete())}
 }
 
 // goesOn tells whether an alert at packet time at belongs to the incident.
@@ -46,7 +43,7 @@ func (c *cases) assign(a *rules.Alert, at int64, hosts ...netip.Addr) string {
 		if !ok {
 			continue
 		}
-		if e := &c.table[i]; e.goesOn(at) && (!joined || e.opened < found.opened) {
+		if e := &c.cells[i]; e.goesOn(at) && (!joined || e.opened < found.opened) {
 			found, joined = *e, true
 		}
 	}
@@ -64,35 +61,25 @@ func (c *cases) assign(a *rules.Alert, at int64, hosts ...netip.Addr) string {
 	}
 	for _, h := range hosts {
 		if h.IsValid() {
-			c.put(caseCell{host: h, incident: found.incident, opened: found.opened, last: at})
+			c.put(h, caseCell{incident: found.incident, opened: found.opened, last: at})
 		}
 	}
 	return found.incident
 }
 
-func (c *cases) put(e caseCell) {
-	i, ok := c.index[e.host]
-	switch {
-	case ok:
-		c.lru.touch(i)
-	case len(c.table) < maxCases:
-		i = int32(len(c.table))
-		c.table = append(c.table, caseCell{})
-		c.lru.push(i)
-	default:
-		i = c.lru.oldest()
-		delete(c.index, c.table[i].host)
-		c.lru.touch(i)
+func (c *cases) put(host netip.Addr, e caseCell) {
+	to := c.get(host)
+	if to == nil {
+		to = c.take(host, maxCases)
 	}
-	c.table[i] = e
-	c.index[e.host] = i
+	*to = e
 }
 
 // touch says that the incident of these hosts goes on.
 func (c *cases) touch(at int64, hosts ...netip.Addr) {
 	for _, h := range hosts {
 		if i, ok := c.index[h]; ok {
-			c.table[i].last = max(c.table[i].last, at)
+			c.cells[i].last = max(c.cells[i].last, at)
 		}
 	}
 }

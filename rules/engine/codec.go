@@ -154,9 +154,9 @@ func table[K comparable, V any](c *codec, m *map[K]V, most int, one func(*K, *V)
 // maxPart bounds what is written of one rule: where its table takes more, the keys that were longest unused are left out.
 const maxPart = 8 << 20
 
-// recent goes through the entries of a table that a list keeps in order, the one used last first. Reading, one has to make
-// entry i, which is the next of the table, and put it on the list.
-func (c *codec) recent(l *list, most int, one func(i int32)) {
+// recent goes through the cells of a memory, the one used last first, with the number of each. Reading, one finds an empty cell, and
+// says whether its key is the memory's from then on.
+func recent[K comparable, C any](c *codec, m *memory[K, C], most int, one func(i int32, key *K, x *C) bool) {
 	if c.read {
 		for n := int32(0); ; n++ {
 			more := false
@@ -167,17 +167,23 @@ func (c *codec) recent(l *list, most int, one func(i int32)) {
 				c.fail()
 				break
 			}
-			one(n)
+			var key K
+			var x C
+			m.keys, m.cells = append(m.keys, key), append(m.cells, x)
+			m.used.push(n)
+			if one(n, &m.keys[n], &m.cells[n]) {
+				m.index[m.keys[n]] = n
+			}
 		}
-		for i := len(l.links) - 2; i >= 0; i-- {
-			l.touch(int32(i))
+		for i := len(m.used.links) - 2; i >= 0; i-- {
+			m.used.touch(int32(i))
 		}
 		return
 	}
 	start, more := len(c.b), true
-	for e := l.links[0].prev; e != 0 && len(c.b)-start < maxPart; e = l.links[e].prev {
+	for e := m.used.links[0].prev; e != 0 && len(c.b)-start < maxPart; e = m.used.links[e].prev {
 		c.bool(&more)
-		one(e - 1)
+		one(e-1, &m.keys[e-1], &m.cells[e-1])
 	}
 	more = false
 	c.bool(&more)

@@ -337,8 +337,8 @@ func TestFlood(t *testing.T) {
 	if len(r.alerts) != n {
 		t.Errorf("%d alerts, want %d", len(r.alerts), n)
 	}
-	if len(r.fold.table) > maxFindings || len(r.fan.table) > maxFans || len(r.cases.table) > maxCases {
-		t.Errorf("tables grew to %d, %d and %d", len(r.fold.table), len(r.fan.table), len(r.cases.table))
+	if len(r.fold.cells) > maxFindings || len(r.fan.cells) > maxFans || len(r.cases.cells) > maxCases {
+		t.Errorf("tables grew to %d, %d and %d", len(r.fold.cells), len(r.fan.cells), len(r.cases.cells))
 	}
 }
 

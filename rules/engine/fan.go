@@ -11,11 +11,7 @@ const (
 )
 
 // A fan notices that the same rule fires for many clients at one server, or for one client at many servers.
-type fan struct {
-	index map[fanKey]int32
-	table []fanCell
-	lru   list
-}
+type fan struct{ memory[fanKey, fanCell] }
 
 // fanKey names the side that stays the same.
 type fanKey struct {
@@ -25,7 +21,6 @@ type fanKey struct {
 }
 
 type fanCell struct {
-	key   fanKey
 	hosts []fanHost
 	last  int64
 }
@@ -35,27 +30,17 @@ type fanHost struct {
 	at   int64
 }
 
-func newFan() *fan { return &fan{index: map[fanKey]int32{}, lru: newList()} }
+func newFan() *fan { return &fan{newMemory[fanKey, fanCell]()} }
 
 // note counts other at key and returns how many others there are now within the window.
 func (f *fan) note(key fanKey, other netip.Addr, at int64) int {
-	i, ok := f.index[key]
-	switch {
-	case ok:
-		f.lru.touch(i)
-	case len(f.table) < maxFans:
-		i = int32(len(f.table))
-		f.table = append(f.table, fanCell{})
-		f.lru.push(i)
-	default:
-		i = f.lru.oldest()
-		delete(f.index, f.table[i].key)
-		f.lru.touch(i)
+	c := f.get(key)
+	known := c != nil
+	if !known {
+		c = f.take(key, maxFans)
 	}
-	c := &f.table[i]
-	if !ok || at-c.last > fanWindow {
-		*c = fanCell{key: key, hosts: c.hosts[:0]}
-		f.index[key] = i
+	if !known || at-c.last > fanWindow {
+		*c = fanCell{hosts: c.hosts[:0]}
 	}
 	c.last = at
 	c.see(other, at)

@@ -181,7 +181,7 @@ func (k fanKey) hash(seed lang.Hash) uint64 {
 // hosts returns the hosts that were noted at key.
 func (f *fan) hosts(key fanKey) []netip.Addr {
 	var hosts []netip.Addr
-	for _, h := range f.table[f.index[key]].hosts {
+	for _, h := range f.cells[f.index[key]].hosts {
 		hosts = append(hosts, h.addr)
 	}
 	return hosts

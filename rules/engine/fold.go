@@ -33,15 +33,13 @@ type finding struct {
 
 // A fold is the table of open findings.
 type fold struct {
-	index map[uint64]int32
-	table []finding
-	lru   list
-	free  []int32
-	flaps map[uint64]flap
+	memory[uint64, finding] // of those that are open, and of cells in free
+	free                    []int32
+	flaps                   map[uint64]flap
 }
 
 func newFold() *fold {
-	return &fold{index: map[uint64]int32{}, lru: newList(), flaps: map[uint64]flap{}}
+	return &fold{memory: newMemory[uint64, finding](), flaps: map[uint64]flap{}}
 }
 
 // A finding that comes and goes is held open, so that its coming and going is one alert.
@@ -71,53 +69,36 @@ func (f *fold) flapping(key uint64, at int64) bool {
 	return n.times >= flapTimes
 }
 
-// get returns the open finding of key, or nil.
-func (f *fold) get(key uint64) *finding {
-	i, ok := f.index[key]
-	if !ok {
-		return nil
-	}
-	f.lru.touch(i)
-	return &f.table[i]
-}
-
 // add makes room for a new finding. Where it had to close another for that, it returns that one's last state.
 func (f *fold) add(key uint64) (added *finding, closed finding) {
-	var i int32
-	switch {
-	case len(f.free) > 0:
-		i = f.free[len(f.free)-1]
-		f.free = f.free[:len(f.free)-1]
-		f.lru.touch(i)
-	case len(f.table) < maxFindings:
-		i = int32(len(f.table))
-		f.table = append(f.table, finding{})
-		f.lru.push(i)
-	default:
-		i = f.lru.oldest()
-		closed = f.table[i]
-		delete(f.index, closed.key)
-		f.lru.touch(i)
+	if n := len(f.free); n > 0 {
+		i := f.free[n-1]
+		f.free = f.free[:n-1]
+		f.used.touch(i)
+		f.give(i, key)
+		added = &f.cells[i]
+	} else {
+		added = f.take(key, maxFindings)
+		closed = *added
 	}
-	f.table[i] = finding{key: key, open: true}
-	f.index[key] = i
-	return &f.table[i], closed
+	*added = finding{key: key, open: true}
+	return added, closed
 }
 
 // close forgets the finding of key.
 func (f *fold) close(key uint64) {
 	i := f.index[key]
 	delete(f.index, key)
-	f.table[i] = finding{}
+	f.cells[i] = finding{}
 	f.free = append(f.free, i)
 }
 
 // all returns the open findings by their first time and id.
 func (f *fold) all() []*finding {
 	var open []*finding
-	for i := range f.table {
-		if f.table[i].open {
-			open = append(open, &f.table[i])
+	for i := range f.cells {
+		if f.cells[i].open {
+			open = append(open, &f.cells[i])
 		}
 	}
 	slices.SortFunc(open, func(a, b *finding) int {

@@ -7,21 +7,14 @@ import (
 )
 
 func (c *codec) state(s *state) {
-	c.recent(&s.lru, s.Keys, func(i int32) {
-		if c.read {
-			s.cells = append(s.cells, cellState{})
-			s.lru.push(i)
-		}
-		x := &s.cells[i]
+	recent(c, &s.memory, s.Keys, func(_ int32, key *uint64, x *cellState) bool {
+		c.hash(key)
 		c.cell(x, s.Cap)
-		if c.read {
-			s.index[x.key] = i
-		}
+		return true
 	})
 }
 
 func (c *codec) cell(x *cellState, most int) {
-	c.hash(&x.key)
 	for i := range x.slots {
 		number(c, &x.slots[i])
 	}
@@ -54,24 +47,17 @@ func (c *codec) watch(w *watch) {
 		}
 	}
 	number(c, &w.next)
-	c.recent(&w.lru, w.Keys, func(i int32) {
-		if c.read {
-			w.cells = append(w.cells, waiting{})
-			w.lru.push(i)
-		}
-		x := &w.cells[i]
+	recent(c, &w.memory, w.Keys, func(_ int32, key *uint64, x *waiting) bool {
+		c.hash(key)
 		c.waiting(x)
-		if c.read {
-			w.index[x.key] = i
-		}
 		if w.Alive != nil && (x.parent < 0 || int(x.parent) >= len(w.alive)) {
 			c.fail()
 		}
+		return true
 	})
 }
 
 func (c *codec) waiting(x *waiting) {
-	c.hash(&x.key)
 	number(c, &x.parent)
 	c.bool(&x.armed)
 	for _, n := range [...]*int64{&x.due, &x.last, &x.longest, &x.first, &x.n} {
@@ -116,17 +102,12 @@ func (w *watch) resume(at int64) {
 }
 
 func (c *codec) fold(f *fold, m *Memory) {
-	c.recent(&f.lru, maxFindings, func(i int32) {
-		if c.read {
-			f.table = append(f.table, finding{})
-			f.lru.push(i)
-		}
-		x := &f.table[i]
-		if c.finding(x, m); c.read && x.open {
-			f.index[x.key] = i
-		} else if c.read {
+	recent(c, &f.memory, maxFindings, func(i int32, key *uint64, x *finding) bool {
+		if c.finding(x, m); c.read && !x.open {
 			f.free = append(f.free, i)
 		}
+		*key = x.key
+		return x.open
 	})
 	table(c, &f.flaps, maxFindings, func(key *uint64, x *flap) {
 		c.hash(key)
@@ -170,32 +151,20 @@ func (c *codec) finding(x *finding, m *Memory) {
 }
 
 func (c *codec) fan(f *fan) {
-	c.recent(&f.lru, maxFans, func(i int32) {
-		if c.read {
-			f.table = append(f.table, fanCell{})
-			f.lru.push(i)
-		}
-		x := &f.table[i]
-		number(c, &x.key.rule)
-		c.addr(&x.key.host)
-		c.bool(&x.key.in)
+	recent(c, &f.memory, maxFans, func(_ int32, key *fanKey, x *fanCell) bool {
+		number(c, &key.rule)
+		c.addr(&key.host)
+		c.bool(&key.in)
 		slice(c, &x.hosts, fanNamed, func(h *fanHost) { c.addr(&h.addr); number(c, &h.at) })
-		if number(c, &x.last); c.read {
-			f.index[x.key] = i
-		}
+		number(c, &x.last)
+		return true
 	})
 }
 
 func (c *codec) cases(e *cases) {
-	c.recent(&e.lru, maxCases, func(i int32) {
-		if c.read {
-			e.table = append(e.table, caseCell{})
-			e.lru.push(i)
-		}
-		x := &e.table[i]
-		if c.incident(x); c.read {
-			e.index[x.host] = i
-		}
+	recent(c, &e.memory, maxCases, func(_ int32, host *netip.Addr, x *caseCell) bool {
+		c.incident(host, x)
+		return true
 	})
 	table(c, &e.hosts, maxBuckets, func(a *netip.Addr, b **bucket) {
 		if c.addr(a); c.read {
@@ -219,8 +188,8 @@ func (c *codec) meter(m *meter) {
 	c.bool(&m.known)
 }
 
-func (c *codec) incident(x *caseCell) {
-	c.addr(&x.host)
+func (c *codec) incident(host *netip.Addr, x *caseCell) {
+	c.addr(host)
 	c.text(&x.incident)
 	number(c, &x.opened)
 	number(c, &x.last)
@@ -229,6 +198,7 @@ func (c *codec) incident(x *caseCell) {
 func (c *codec) bucket(b *bucket) {
 	c.float(&b.left)
 	number(c, &b.at)
-	c.incident(&b.storm)
+	var none netip.Addr
+	c.incident(&none, &b.storm)
 	c.bool(&b.open)
 }

@@ -96,8 +96,8 @@ func TestSave(t *testing.T) {
 	set := load(t, everything...)
 	r := start(set)
 	story(r, 0, 400)
-	if len(r.alerts) < 6 || len(r.causes) == 0 || len(r.fan.table) == 0 || len(r.fold.index) < 3 {
-		t.Fatalf("%d alerts, %d causes, %d fans, %d findings: too little is remembered", len(r.alerts), len(r.causes), len(r.fan.table), len(r.fold.index))
+	if len(r.alerts) < 6 || len(r.causes) == 0 || len(r.fan.cells) == 0 || len(r.fold.index) < 3 {
+		t.Fatalf("%d alerts, %d causes, %d fans, %d findings: too little is remembered", len(r.alerts), len(r.causes), len(r.fan.cells), len(r.fold.index))
 	}
 	back, said := restarted(t, r, set, true)
 	if said.Rules != len(set) || said.Changed != 0 || said.Findings != len(r.fold.index) || said.At != r.ticked || said.Keys == 0 {
@@ -121,19 +121,21 @@ func TestSave(t *testing.T) {
 	equal(t, "bucket", []bucket{back.cases.sensor, back.cases.grave}, []bucket{r.cases.sensor, r.cases.grave})
 
 	for of, want := range map[reflect.Type]string{
-		reflect.TypeFor[cellState](): "key slots first values step started prior last hasPrior hasLast rate",
-		reflect.TypeFor[rate]():      "number start known count n mean square spread most excess part",
-		reflect.TypeFor[waiting]():   "key parent armed due last longest first n event msg points",
-		reflect.TypeFor[watch]():     "State seed index cells lru hot hosts alive next",
-		reflect.TypeFor[state]():     "State seed index cells lru hot",
-		reflect.TypeFor[finding]():   "key rule alert sentence emitted first last count head tail tailN many open flaps",
-		reflect.TypeFor[fold]():      "index table lru free flaps",
-		reflect.TypeFor[fanCell]():   "key hosts last",
-		reflect.TypeFor[caseCell]():  "host incident opened last",
-		reflect.TypeFor[bucket]():    "left at storm open",
-		reflect.TypeFor[budget]():    "hosts sensor grave",
-		reflect.TypeFor[meter]():     "budget number incidents gathered digest hosts rules before known all",
-		reflect.TypeFor[cause]():     "key words client",
+		reflect.TypeFor[cellState]():               "slots first values step started prior last hasPrior hasLast rate",
+		reflect.TypeFor[rate]():                    "number start known count n mean square spread most excess part",
+		reflect.TypeFor[waiting]():                 "parent armed due last longest first n event msg points",
+		reflect.TypeFor[memory[uint64, waiting]](): "index cells keys used",
+		reflect.TypeFor[keyed[waiting]]():          "memory hot",
+		reflect.TypeFor[watch]():                   "State keyed seed hosts alive next",
+		reflect.TypeFor[state]():                   "State keyed seed",
+		reflect.TypeFor[finding]():                 "key rule alert sentence emitted first last count head tail tailN many open flaps",
+		reflect.TypeFor[fold]():                    "memory free flaps",
+		reflect.TypeFor[fanCell]():                 "hosts last",
+		reflect.TypeFor[caseCell]():                "incident opened last",
+		reflect.TypeFor[bucket]():                  "left at storm open",
+		reflect.TypeFor[budget]():                  "hosts sensor grave",
+		reflect.TypeFor[meter]():                   "budget number incidents gathered digest hosts rules before known all",
+		reflect.TypeFor[cause]():                   "key words client",
 	} {
 		var names []string
 		for i := range of.NumField() {
@@ -158,11 +160,12 @@ func byKey(s *state) map[uint64]cellState {
 	if s == nil {
 		return nil
 	}
-	for _, c := range s.cells {
+	for key, i := range s.index {
+		c := s.cells[i]
 		if len(c.values) == 0 {
 			c.values = nil
 		}
-		all[c.key] = c
+		all[key] = c
 	}
 	return all
 }
@@ -172,9 +175,9 @@ func watched(w *watch) map[uint64]string {
 	if w == nil {
 		return nil
 	}
-	for i := range w.cells {
+	for key, i := range w.index {
 		c := &w.cells[i]
-		all[c.key] = fmt.Sprint(c.armed, c.due, c.last, c.longest, c.first, c.n, c.event.At, c.event.Flow, c.msg.Name, c.points, len(c.msg.Points), w.Alive != nil && w.alive[c.parent] > 0)
+		all[key] = fmt.Sprint(c.armed, c.due, c.last, c.longest, c.first, c.n, c.event.At, c.event.Flow, c.msg.Name, c.points, len(c.msg.Points), w.Alive != nil && w.alive[c.parent] > 0)
 	}
 	return all
 }
@@ -191,8 +194,8 @@ func found(f *fold) (all []string) {
 
 func fansByKey(f *fan) map[fanKey]fanCell {
 	all := map[fanKey]fanCell{}
-	for _, c := range f.table {
-		all[c.key] = c
+	for key, i := range f.index {
+		all[key] = f.cells[i]
 	}
 	return all
 }

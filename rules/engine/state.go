@@ -7,16 +7,12 @@ import (
 // A state is what one rule remembers: a bounded number of keys, each with its count, values and place in a sequence.
 type state struct {
 	*lang.State
-	seed  lang.Hash
-	index map[uint64]int32
-	cells []cellState
-	lru   list
-	hot   [64]int32 // a guess at the cell of a key, by the key's low bits
+	keyed[cellState]
+	seed lang.Hash
 }
 
-// cellState is the memory of one key. at is the packet time of its last event.
+// cellState is the memory of one key.
 type cellState struct {
-	key     uint64
 	slots   [slots]uint32 // events by eighth of the window
 	first   int64         // number of the eighth that slots[0] stands for, in windows/8 since 1970
 	values  []sighting
@@ -40,12 +36,21 @@ type sighting struct {
 }
 
 func newState(s *lang.State, seed lang.Hash) *state {
-	return &state{State: s, seed: seed, index: map[uint64]int32{}, lru: newList()}
+	return &state{State: s, keyed: newKeyed[cellState](), seed: seed}
+}
+
+// of returns the memory of env's key, made if need be.
+func (s *state) of(env *lang.Env) *cellState {
+	c, known := s.cell(key(s.seed, s.By, env), s.Keys)
+	if !known {
+		*c = cellState{values: c.values[:0]}
+	}
+	return c
 }
 
 // count takes env's event into account and puts the numbers into env.
 func (s *state) count(env *lang.Env) {
-	c := s.cell(key(s.seed, s.By, env))
+	c := s.of(env)
 	at := env.E.At
 	switch {
 	case s.Rate:
@@ -94,7 +99,7 @@ func key(h lang.Hash, words []*lang.Word, env *lang.Env) uint64 {
 
 // remember takes an event that only matters to those after it.
 func (s *state) remember(env *lang.Env) {
-	c := s.cell(key(s.seed, s.By, env))
+	c := s.of(env)
 	c.prior, c.hasPrior = env.E.At, true
 }
 
@@ -106,34 +111,6 @@ func (c *cellState) compare(w *lang.Word, env *lang.Env) {
 	if ok {
 		c.last, c.hasLast = v, true
 	}
-}
-
-// cell returns the memory of key, made if need be.
-func (s *state) cell(key uint64) *cellState {
-	hot := &s.hot[key%uint64(len(s.hot))]
-	if i := *hot; int(i) < len(s.cells) && s.cells[i].key == key {
-		s.lru.touch(i)
-		return &s.cells[i]
-	}
-	if i, ok := s.index[key]; ok {
-		*hot = i
-		s.lru.touch(i)
-		return &s.cells[i]
-	}
-	var i int32
-	if len(s.cells) < s.Keys {
-		i = int32(len(s.cells))
-		s.cells = append(s.cells, cellState{})
-		s.lru.push(i)
-	} else {
-		i = s.lru.oldest()
-		delete(s.index, s.cells[i].key)
-		s.lru.touch(i)
-	}
-	c := &s.cells[i]
-	*c = cellState{key: key, values: c.values[:0]}
-	s.index[key] = i
-	return c
 }
 
 // add counts an event at packet time and returns how many the window holds. Time that runs back a little counts as the

@@ -11,11 +11,8 @@ import (
 // heard no more).
 type watch struct {
 	*lang.State
+	keyed[waiting]
 	seed  lang.Hash
-	index map[uint64]int32
-	cells []waiting
-	lru   list
-	hot   [64]int32        // a guess at the cell of a key, by the key's low bits
 	hosts map[uint64]int32 // number in alive of the values of Alive
 	alive []int64          // packet time at which they were last heard
 	next  int64            // no cell is due before this packet time
@@ -23,7 +20,6 @@ type watch struct {
 
 // waiting is the memory of one key.
 type waiting struct {
-	key     uint64
 	parent  int32 // number in alive
 	armed   bool
 	due     int64
@@ -44,7 +40,7 @@ const (
 )
 
 func newWatch(s *lang.State, seed lang.Hash) *watch {
-	return &watch{State: s, seed: seed, index: map[uint64]int32{}, lru: newList(), hosts: map[uint64]int32{}, next: never}
+	return &watch{State: s, keyed: newKeyed[waiting](), seed: seed, hosts: map[uint64]int32{}, next: never}
 }
 
 // forget begins anew: what was waited for may have come unseen. Regularity is kept.
@@ -70,7 +66,11 @@ func (w *watch) came(env *lang.Env) {
 
 // hear takes an event that something is waited for after.
 func (w *watch) hear(env *lang.Env) {
-	c, at := w.cell(key(w.seed, w.By, env)), env.E.At
+	c, known := w.cell(key(w.seed, w.By, env), w.Keys)
+	if !known {
+		*c = waiting{}
+	}
+	at := env.E.At
 	if w.Alive != nil {
 		if c.parent == 0 {
 			c.parent = w.host(key(w.seed, w.Alive, env))
@@ -170,31 +170,4 @@ func (w *watch) due(at int64, env *lang.Env) *rules.Event {
 		return &c.event
 	}
 	return nil
-}
-
-// cell returns the memory of key, made if need be.
-func (w *watch) cell(key uint64) *waiting {
-	hot := &w.hot[key%uint64(len(w.hot))]
-	if i := *hot; int(i) < len(w.cells) && w.cells[i].key == key {
-		w.lru.touch(i)
-		return &w.cells[i]
-	}
-	if i, ok := w.index[key]; ok {
-		*hot = i
-		w.lru.touch(i)
-		return &w.cells[i]
-	}
-	var i int32
-	if len(w.cells) < w.Keys {
-		i = int32(len(w.cells))
-		w.cells = append(w.cells, waiting{})
-		w.lru.push(i)
-	} else {
-		i = w.lru.oldest()
-		delete(w.index, w.cells[i].key)
-		w.lru.touch(i)
-	}
-	w.cells[i] = waiting{key: key}
-	w.index[key] = i
-	return &w.cells[i]
 }
