@@ -107,10 +107,13 @@ func (s *Stage) onRTU3(do func(*iec104station.Session) error) {
 	}
 }
 
+// switchings is how many commands switchProtection gives.
+const switchings = 12
+
 // switchProtection switches a protection off and on six times, so that it is known what follows its commands.
 func switchProtection(s *Stage) {
 	s.onRTU3(func(m *iec104station.Session) error {
-		for i := range 12 {
+		for i := range switchings {
 			if err := m.Do(iec104station.Command{Type: 45, IOA: cmdProtection, Value: float64(i % 2)}); err != nil {
 				return err
 			}

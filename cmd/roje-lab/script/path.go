@@ -2,6 +2,7 @@ package script
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"time"
@@ -26,6 +27,9 @@ const (
 
 // Make writes what the two taps saw into dir.
 func (p Path) Make(dir string, seed uint64) error {
+	if p.Lost < 0 || p.Turns < 0 || p.Turns > switchings {
+		return fmt.Errorf("one frame lost of %d, command %d turned: give 0 or more, and one of the %d commands or 0", p.Lost, p.Turns, switchings)
+	}
 	var taps [2]*recording
 	for i, name := range []string{NearFile, FarFile} {
 		r, err := record(filepath.Join(dir, name))
