@@ -24,6 +24,9 @@ func (d *daemon) openLedger() (func() error, error) {
 	if err != nil {
 		return nil, err
 	}
+	if old := store.Stranger(); old != "" {
+		d.log.Warn("the ledger goes on under a key that the one before could not introduce: name both to ledger verify, by --key", "before", old)
+	}
 	d.acts = ledger.New(ledger.Config{Tell: d.decide}, func(r *ledger.Record) {
 		d.named(r)
 		if err := store.Keep(r); err != nil {

@@ -152,6 +152,27 @@ func TestKeysKept(t *testing.T) {
 	}
 }
 
+// TestStranger holds that a store says when it goes on under a key that nobody has introduced, and only then.
+func TestStranger(t *testing.T) {
+	path := filepath.Join(t.TempDir(), FileName)
+	for _, c := range []struct {
+		key    byte
+		former []ed25519.PrivateKey
+		want   string
+	}{{1, nil, ""}, {1, nil, ""}, {2, []ed25519.PrivateKey{keyFrom(3), keyFrom(1)}, ""}, {2, nil, ""}, {4, []ed25519.PrivateKey{keyFrom(1)}, fingerprint(2)}, {4, nil, ""}} {
+		s, err := OpenStore(path, 0, keyFrom(c.key), c.former...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Stranger(); got != c.want {
+			t.Errorf("key %d: %q, want %q", c.key, got, c.want)
+		}
+	}
+}
+
 func fingerprint(seed byte) string {
 	s := sealed(keyFrom(seed), nil, time.Time{}, 0, [32]byte{}, nil)
 	return s.Fingerprint()

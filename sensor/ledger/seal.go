@@ -48,7 +48,11 @@ func (s *Store) seal(tx *bolt.Tx, closing bool) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(sealed(s.key, s.former, now, number, head, last))
+	next := sealed(s.key, s.former, now, number, head, last)
+	if last != nil && !isOf(s.key, last.Key) && next.Introduced == nil {
+		s.stranger = last.Fingerprint()
+	}
+	text, err := json.Marshal(next)
 	if err != nil {
 		return err
 	}
@@ -60,6 +64,10 @@ func (s *Store) seal(tx *bolt.Tx, closing bool) error {
 	s.sealed.Store(true)
 	return seals.Put(be(n), text)
 }
+
+// Stranger is the fingerprint of the key that sealed before the store was opened, if that could not introduce the one that
+// seals now: whoever verifies the ledger must know both. "" where all is well.
+func (s *Store) Stranger() string { return s.stranger }
 
 // eachSeal calls each with the seals of a store, oldest first. One that is not to be read is an ErrChain.
 func eachSeal(tx *bolt.Tx, each func(Seal) error) error {

@@ -52,6 +52,8 @@ type Store struct {
 	failed error       // of the last commit; read after Close
 	sealed atomic.Bool // there may be seals that were not handed over
 
+	stranger string // see Stranger; it is set before OpenStore returns
+
 	memory  sync.Mutex // guards unsaved
 	unsaved *Memory
 }
