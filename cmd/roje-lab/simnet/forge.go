@@ -13,7 +13,7 @@ func (h *Host) ForgeEnd(end net.Conn) {
 	to := c.sock.peer
 	h.ipID++
 	ip := &layers.IPv4{Version: 4, Id: h.ipID, TTL: h.TTL, Protocol: layers.IPProtocolTCP, SrcIP: c.host.Addr.AsSlice(), DstIP: to.Addr().AsSlice()}
-	t := &layers.TCP{SrcPort: layers.TCPPort(c.sock.local), DstPort: layers.TCPPort(to.Port()), Seq: c.tcp.next + 2*window, RST: true}
+	t := &layers.TCP{SrcPort: layers.TCPPort(c.sock.local), DstPort: layers.TCPPort(to.Port()), Seq: c.tcp.next - 2*window, RST: true}
 	if err := t.SetNetworkLayerForChecksum(ip); err != nil {
 		panic(err) // ip is IPv4 by construction
 	}
