@@ -99,8 +99,12 @@ func (s *Stage) onRecords(do func(*iec104station.Session) error) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	m := iec104station.NewSession(conn, s.host("eng-laptop"), s.Tally, 1, 9)
+	h := s.host("eng-laptop")
+	defer h.Go(func() { // an act ends before its capture does
+		h.Sleep(time.Second)
+		conn.Close()
+	})
+	m := iec104station.NewSession(conn, h, s.Tally, 1, 9)
 	if err := m.Start(); err != nil {
 		return err
 	}
