@@ -70,7 +70,7 @@ bench-store: ## at the API: a fleet of 5,000, and pages and searches of the queu
 
 .PHONY: bench-ingest
 bench-ingest: ## durable intake of both stores beside the raw store, with the ratios that must hold (PostgreSQL, minutes)
-	$(GO) test ./collector/store/sqlite ./collector/store/postgres -p 1 -run '^$$' -bench Ingest -benchmem -benchtime $(TURNS)x -count 3 -timeout 1h
+	GOGC=400 $(GO) test ./collector/store/sqlite ./collector/store/postgres -p 1 -run '^$$' -bench Ingest -benchmem -benchtime $(TURNS)x -count 3 -timeout 1h
 
 .PHONY: burst
 burst: ## BURST alerts at once, 3 million, absorbed by spools and credit with none lost (up to two hours, many GB)

@@ -139,7 +139,7 @@ func inPostgres(t testing.TB) *filled {
 	}
 	t.Cleanup(func() { db.Close() })
 	return &filled{name: "PostgreSQL", Store: db, book: db.Book, add: func(t testing.TB, statement string, from, to int) {
-		c.SQL(name, in(statement, fmt.Sprintf("generate_series(%d::bigint, %d::bigint) n", from, to), "bytea", `to_char(to_timestamp(at / 1000000000) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`))
+		c.SQL(name, "SET roje.operator = '"+operator+"'; "+in(statement, fmt.Sprintf("generate_series(%d::bigint, %d::bigint) n", from, to), "bytea", `to_char(to_timestamp(at / 1000000000) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`))
 		c.SQL(name, "VACUUM ANALYZE "+strings.Fields(statement)[2])
 	}, read: func(t testing.TB, s book.Statement) (pages int) {
 		lines, err := book.List(t.Context(), db.Reader(storetest.For(t, operator)), "EXPLAIN (ANALYZE, BUFFERS, COSTS OFF, TIMING OFF) "+s.Query, s.Args, func(scan func(...any) error) (line string, err error) {

@@ -1,6 +1,8 @@
 package postgres
 
 import (
+	"bytes"
+
 	"github.com/jackc/pgx/v5"
 
 	"github.com/roje-ot/roje/collector/store"
@@ -82,30 +84,33 @@ func (in *intake) writeAlerts() (made int64, err error) {
 		p.count, p.at = int64(a.alert.Count), i
 		in.Tell(in.operator, store.Change{What: what, ID: id, Arrived: book.FromNanos(p.arrived), Level: a.alert.Severity})
 	}
-	in.writeIncoming(order, int(made))
+	if err := in.writeIncoming(order, int(made)); err != nil {
+		return 0, err
+	}
 	in.work.Queue(`UPDATE counters SET value = $2 WHERE operator = $1 AND name = 'arrived'`, in.operator, arrived)
 	return made, nil
 }
 
-// writeIncoming queues the statements that make the alerts of some ids, of which fresh are new, or bring them up to date.
-func (in *intake) writeIncoming(ids []string, fresh int) {
-	made := newIncoming(in.room, in.incoming, fresh)
-	known := newIncoming(nil, in.incoming, len(ids)-fresh)
+// writeIncoming makes the alerts of some ids, of which fresh are new, and queues what brings the others up to date.
+func (in *intake) writeIncoming(ids []string, fresh int) error {
+	made, known := newCopy(in.room), newArray(in.incoming, len(ids)-fresh)
 	for _, id := range ids {
-		p := in.there[id]
-		to := &known
-		if p.fresh {
-			to = &made
+		if p := in.there[id]; p.fresh {
+			made.fresh(in.operator, in.sensor, in.received, id, p, in.alerts[p.at])
+		} else {
+			known.known(id, p, in.alerts[p.at])
 		}
-		to.alert(id, p.arrived, in.alerts[p.at].alert, in.alerts[p.at].body)
 	}
-	if fresh > 0 {
-		in.work.Queue(numbered(insertIncoming), in.operator, in.received, in.sensor, []byte(made))
+	made.end()
+	if cap(made.b) <= maxRoom {
+		in.room = made.b
 	}
 	if fresh < len(ids) {
-		in.work.Queue(numbered(updateFromIncoming), in.received, []byte(known), in.operator)
+		in.work.Queue(numbered(updateFromIncoming), in.received, known.b, in.operator)
 	}
-	if cap(made) <= maxRoom {
-		in.room = made
+	if fresh == 0 {
+		return nil
 	}
+	_, err := in.PgConn().CopyFrom(in.ctx, bytes.NewReader(made.b), copyIncoming)
+	return err
 }

@@ -7,20 +7,18 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/roje-ot/roje/collector/store/book"
-	"github.com/roje-ot/roje/rules"
 )
 
-// insertIncoming and updateFromIncoming make alerts of an array of the schema's type incoming: the alerts of a batch are one
-// argument. COPY does not write to a table with row-level security; to copy to a table beside and to read that again costs the
-// server more than to read an argument, and an array for each column costs pgx more.
-const (
-	insertIncoming = `INSERT INTO alerts (operator, id, arrived, updated, sensor, rule, severity, first, last, count, proto, client, server, title, incident,
-		status, status_by, tlp, body) SELECT ?, id, arrived, ?, ?, rule, severity, first, last, count, proto, client, server, title, incident, 'new', '', '', body
-		FROM unnest(?::incoming[])`
-	updateFromIncoming = `UPDATE alerts SET updated = ?, rule = i.rule, severity = i.severity, first = i.first, last = i.last, count = i.count, proto = i.proto,
-		client = i.client, server = i.server, title = i.title, incident = i.incident, body = i.body
-		FROM unnest(?::incoming[]) i WHERE operator = ? AND alerts.id = i.id`
-)
+// copyIncoming takes new alerts. COPY does not write to a table with row-level security, which alerts is; so it writes to the
+// partition that has its rows. That one has no policy, and the collector's role may do nothing else with it; a constraint
+// holds each row to the operator of the transaction, as the policy would.
+const copyIncoming = `COPY alert_rows (operator, updated, sensor, status, status_by, tlp, id, arrived, rule, severity, first, last, count,
+	proto, client, server, title, incident, body) FROM STDIN (FORMAT binary)`
+
+// updateFromIncoming brings alerts up to date by an array of the schema's type incoming: those of a batch are one argument.
+const updateFromIncoming = `UPDATE alerts SET updated = ?, rule = i.rule, severity = i.severity, first = i.first, last = i.last, count = i.count, proto = i.proto,
+	client = i.client, server = i.server, title = i.title, incident = i.incident, body = i.body
+	FROM unnest(?::incoming[]) i WHERE operator = ? AND alerts.id = i.id`
 
 const maxRoom = 1 << 20 // bytes that a connection keeps for the rows of its next batch
 
@@ -34,48 +32,82 @@ func (c *conn) knowIncoming(ctx context.Context) error {
 	return nil
 }
 
-// incoming writes rows of the type in the server's binary form of an array: numbers in network order; a row is its
-// length, the number of its fields, and for each its type, its length and its value.
-type incoming []byte
+// incoming writes rows in the server's binary forms: numbers are in network order, and each field is its length and its value.
+// In an array, its type stands before.
+type incoming struct {
+	b     []byte
+	array bool
+}
 
-// newIncoming begins an array of count rows of a type.
-func newIncoming(room []byte, row uint32, count int) incoming {
-	b := incoming(room[:0])
+// newCopy begins what copyIncoming takes, in room.
+func newCopy(room []byte) *incoming {
+	const begin = "PGCOPY\n\xff\r\n\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00" // the form's name, no flags, no extension
+	return &incoming{b: append(room[:0], begin...)}
+}
+
+// end ends it.
+func (in *incoming) end() { in.b = append(in.b, 0xff, 0xff) }
+
+// newArray begins an array of count rows of a type.
+func newArray(row uint32, count int) *incoming {
+	in := &incoming{array: true}
 	for _, v := range [...]uint32{1, 0, row, uint32(count), 1} { // one dimension, no NULLs, the rows' type, how many, from 1
-		b = binary.BigEndian.AppendUint32(b, v)
+		in.b = binary.BigEndian.AppendUint32(in.b, v)
 	}
-	return b
+	return in
 }
 
-func (b *incoming) field(kind, size int) {
-	*b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(*b, uint32(kind)), uint32(size))
+func (in *incoming) field(kind, size int) {
+	if in.array {
+		in.b = binary.BigEndian.AppendUint32(in.b, uint32(kind))
+	}
+	in.b = binary.BigEndian.AppendUint32(in.b, uint32(size))
 }
 
-func (b *incoming) text(v string) {
+func (in *incoming) text(v string) {
 	v = plain(v)
-	b.field(pgtype.TextOID, len(v))
-	*b = append(*b, v...)
+	in.field(pgtype.TextOID, len(v))
+	in.b = append(in.b, v...)
 }
 
-func (b *incoming) number(v int64) {
-	b.field(pgtype.Int8OID, 8)
-	*b = binary.BigEndian.AppendUint64(*b, uint64(v))
+func (in *incoming) number(v int64) {
+	in.field(pgtype.Int8OID, 8)
+	in.b = binary.BigEndian.AppendUint64(in.b, uint64(v))
 }
 
-// alert adds a row.
-func (b *incoming) alert(id string, arrived int64, a *rules.Alert, body []byte) {
-	begin := len(*b)
-	*b = append(*b, 0, 0, 0, 0, 0, 0, 0, 13) // the length is written below
-	b.text(id)
-	b.number(arrived)
-	b.text(a.Rule)
+// fresh adds the row of a new alert.
+func (in *incoming) fresh(operator, sensor string, updated int64, id string, p *present, a arrival) {
+	in.b = binary.BigEndian.AppendUint16(in.b, 6+ofAlert)
+	in.text(operator)
+	in.number(updated)
+	in.text(sensor)
+	in.text("new")
+	in.text("") // nobody has set that
+	in.text("") // it is not released
+	in.alert(id, p, a)
+}
+
+// known adds the row of an alert that is there, to an array.
+func (in *incoming) known(id string, p *present, a arrival) {
+	begin := len(in.b)
+	in.b = append(in.b, 0, 0, 0, 0, 0, 0, 0, ofAlert) // the length is written below
+	in.alert(id, p, a)
+	binary.BigEndian.PutUint32(in.b[begin:], uint32(len(in.b)-begin-4))
+}
+
+const ofAlert = 13 // fields that alert adds
+
+func (in *incoming) alert(id string, p *present, of arrival) {
+	a := of.alert
+	in.text(id)
+	in.number(p.arrived)
+	in.text(a.Rule)
 	for _, v := range [...]int64{int64(a.Severity), book.Nanos(a.First), book.Nanos(a.Last), int64(a.Count)} {
-		b.number(v)
+		in.number(v)
 	}
 	for _, v := range [...]string{a.Proto, a.Client, a.Server, a.Title, a.Incident} {
-		b.text(v)
+		in.text(v)
 	}
-	b.field(pgtype.ByteaOID, len(body))
-	*b = append(*b, body...)
-	binary.BigEndian.PutUint32((*b)[begin:], uint32(len(*b)-begin-4))
+	in.field(pgtype.ByteaOID, len(of.body))
+	in.b = append(in.b, of.body...)
 }

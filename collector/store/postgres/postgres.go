@@ -62,7 +62,7 @@ func Open(ctx context.Context, url string) (*DB, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	if err = check(ctx, c); err == nil {
-		err = migrate(ctx, c)
+		err = migrate(ctx, c, migrations[:])
 	}
 	c.Close(context.WithoutCancel(ctx))
 	if err != nil {

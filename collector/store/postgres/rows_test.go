@@ -34,10 +34,13 @@ func TestRowLevelSecurity(t *testing.T) {
 	}
 	defer raw.Close(t.Context())
 	tables := strings.Fields(c.SQL(name, `SELECT c.relname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relkind IN ('r', 'p') AND a.attname = 'operator' AND c.relnamespace = 'public'::regnamespace ORDER BY 1`))
-	if len(tables) != len(book.Tables)-1+1 { // all but sessions, and a day
+	if len(tables) != len(book.Tables)-1+2 { // all but sessions, a day, and the rows of alerts
 		t.Errorf("tables kept by operator: %v", tables)
 	}
 	for _, table := range tables {
+		if table == "alert_rows" { // without a policy: see below
+			continue
+		}
 		whole := c.SQL(name, "SELECT count(*) FROM "+table)
 		for operator, want := range map[string]string{"": "0 0", "north": "", "nobody": "0 0", "south": ""} {
 			tx, err := raw.Begin(t.Context())
@@ -62,16 +65,32 @@ func TestRowLevelSecurity(t *testing.T) {
 			tx.Rollback(t.Context())
 		}
 	}
-	tx, err := raw.Begin(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tx.Rollback(t.Context())
-	if _, err := tx.Exec(t.Context(), "SET LOCAL roje.operator = 'north'"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tx.Exec(t.Context(), "INSERT INTO counters (operator, name, value) VALUES ('south', 'x', 1)"); code(err) != "42501" {
-		t.Errorf("a row written for another operator: got %v, want it refused", err)
+	const row = ` (operator, id, arrived, updated, sensor, rule, severity, first, last, count, proto, client, server, title, incident, status, status_by, tlp, body)
+		VALUES ('%s', 'x', 1, 1, '', '', 1, 1, 1, 1, '', '', '', '', '', '', '', '', '')`
+	for _, c := range []struct{ as, statement, want string }{
+		{"north", "INSERT INTO counters (operator, name, value) VALUES ('south', 'x', 1)", "42501"},
+		{"north", fmt.Sprintf("INSERT INTO alerts"+row, "south"), "42501"},
+		{"north", fmt.Sprintf("INSERT INTO alert_rows"+row, "south"), "23514"}, // its constraint
+		{"", fmt.Sprintf("INSERT INTO alert_rows"+row, "south"), "23514"},
+		{"north", fmt.Sprintf("INSERT INTO alert_rows"+row, "north"), ""},
+		{"north", "SELECT id FROM alert_rows WHERE operator = 'north'", "42501"}, // not even its own
+		{"north", "UPDATE alert_rows SET tlp = 'x' WHERE operator = 'north'", "42501"},
+		{"north", "DELETE FROM alert_rows WHERE operator = 'north'", "42501"},
+		{"north", "TRUNCATE alert_rows", "42501"},
+	} {
+		tx, err := raw.Begin(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.as != "" {
+			if _, err := tx.Exec(t.Context(), "SET LOCAL roje.operator = '"+c.as+"'"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := tx.Exec(t.Context(), c.statement); code(err) != c.want {
+			t.Errorf("for %q: %s: got %v, want code %q", c.as, c.statement, err, c.want)
+		}
+		tx.Rollback(t.Context())
 	}
 	if _, err := Open(t.Context(), c.URL("postgres", name)); err == nil || !strings.Contains(err.Error(), "bypasses row-level security") {
 		t.Errorf("as the superuser: got %v, want it refused", err)
@@ -102,6 +121,10 @@ func TestKeysAndColumns(t *testing.T) {
 	}
 	delete(have, "operators")
 	delete(have, "roje_schema")
+	if !reflect.DeepEqual(have["alert_rows"], have["alerts"]) {
+		t.Errorf("the rows of alerts: got %v, want %v", have["alert_rows"], have["alerts"])
+	}
+	delete(have, "alert_rows") // its partition
 	want := map[string]map[string]book.Kind{}
 	for _, table := range book.Tables {
 		want[table.Name] = map[string]book.Kind{}

@@ -269,6 +269,37 @@ CREATE TYPE incoming AS (
 );
 `, `
 ALTER TABLE users ADD COLUMN cert TEXT NOT NULL DEFAULT '', ADD COLUMN compare TEXT NOT NULL DEFAULT '';
+`, `
+ALTER TABLE alerts RENAME TO alert_rows;
+ALTER INDEX alerts_pkey RENAME TO alert_rows_pkey;
+ALTER INDEX alerts_arrived RENAME TO alert_rows_arrived;
+ALTER INDEX alerts_last RENAME TO alert_rows_last;
+ALTER INDEX alerts_severity RENAME TO alert_rows_severity;
+ALTER INDEX alerts_status RENAME TO alert_rows_status;
+ALTER INDEX alerts_rule RENAME TO alert_rows_rule;
+ALTER INDEX alerts_sensor RENAME TO alert_rows_sensor;
+ALTER INDEX alerts_incident RENAME TO alert_rows_incident;
+ALTER INDEX alerts_released RENAME TO alert_rows_released;
+DROP POLICY of_operator ON alert_rows;
+ALTER TABLE alert_rows NO FORCE ROW LEVEL SECURITY, DISABLE ROW LEVEL SECURITY;
+
+CREATE TABLE alerts (LIKE alert_rows INCLUDING DEFAULTS) PARTITION BY LIST (operator);
+ALTER TABLE alerts ADD PRIMARY KEY (operator, id);
+CREATE UNIQUE INDEX alerts_arrived ON alerts (operator, arrived);
+CREATE INDEX alerts_last ON alerts (operator, last, arrived);
+CREATE INDEX alerts_severity ON alerts (operator, severity, arrived);
+CREATE INDEX alerts_status ON alerts (operator, status, arrived);
+CREATE INDEX alerts_rule ON alerts (operator, rule, arrived);
+CREATE INDEX alerts_sensor ON alerts (operator, sensor, arrived);
+CREATE INDEX alerts_incident ON alerts (operator, incident, arrived) WHERE incident != '';
+CREATE INDEX alerts_released ON alerts (operator, arrived) WHERE released IS NOT NULL;
+ALTER TABLE alerts ATTACH PARTITION alert_rows DEFAULT;
+ALTER TABLE alerts ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY of_operator ON alerts USING (operator = current_setting('roje.operator', true));
+
+ALTER TABLE alert_rows ADD CONSTRAINT of_operator CHECK (operator = coalesce(current_setting('roje.operator', true), '')) NOT VALID;
+REVOKE ALL ON alert_rows FROM CURRENT_USER;
+GRANT INSERT ON alert_rows TO CURRENT_USER;
 `}
 
 // One collector at a time changes the schema, and one makes a day's partition: these are the locks.
@@ -277,8 +308,8 @@ const (
 	lockDays   = 0x726f6a65_02
 )
 
-// migrate brings the schema up to date; one of a newer version is refused.
-func migrate(ctx context.Context, c *conn) (err error) {
+// migrate brings the schema up to date, which is by steps; one of a newer version is refused.
+func migrate(ctx context.Context, c *conn, steps []string) (err error) {
 	run := func(text string) {
 		if err == nil {
 			err = c.run(ctx, text)
@@ -291,11 +322,11 @@ func migrate(ctx context.Context, c *conn) (err error) {
 	if err == nil {
 		err = c.QueryRow(ctx, "SELECT coalesce(max(version), 0) FROM roje_schema").Scan(&have)
 	}
-	if err == nil && have > len(migrations) {
-		err = fmt.Errorf("the store has version %d, this program knows up to %d: use a newer roje-collector", have, len(migrations))
+	if err == nil && have > len(steps) {
+		err = fmt.Errorf("the store has version %d, this program knows up to %d: use a newer roje-collector", have, len(steps))
 	}
-	for v := have; err == nil && v < len(migrations); v++ {
-		run(strings.ReplaceAll(migrations[v], " TEXT", ` text COLLATE "C"`))
+	for v := have; err == nil && v < len(steps); v++ {
+		run(strings.ReplaceAll(steps[v], " TEXT", ` text COLLATE "C"`))
 		run(fmt.Sprintf("INSERT INTO roje_schema (version) VALUES (%d)", v+1))
 		if err != nil {
 			err = fmt.Errorf("migrate to version %d: %w", v+1, err)
