@@ -1,8 +1,6 @@
 package postgres
 
 import (
-	"bytes"
-
 	"github.com/jackc/pgx/v5"
 
 	"github.com/roje-ot/roje/collector/store"
@@ -93,24 +91,18 @@ func (in *intake) writeAlerts() (made int64, err error) {
 
 // writeIncoming makes the alerts of some ids, of which fresh are new, and queues what brings the others up to date.
 func (in *intake) writeIncoming(ids []string, fresh int) error {
-	made, known := newCopy(in.room), newArray(in.incoming, len(ids)-fresh)
-	for _, id := range ids {
-		if p := in.there[id]; p.fresh {
-			made.fresh(in.operator, in.sensor, in.received, id, p, in.alerts[p.at])
-		} else {
-			known.known(id, p, in.alerts[p.at])
-		}
-	}
-	made.end()
-	if cap(made.b) <= maxRoom {
-		in.room = made.b
-	}
 	if fresh < len(ids) {
+		known := newArray(in.incoming, len(ids)-fresh)
+		for _, id := range ids {
+			if p := in.there[id]; !p.fresh {
+				known.known(id, p, in.alerts[p.at])
+			}
+		}
 		in.work.Queue(numbered(updateFromIncoming), in.received, known.b, in.operator)
 	}
 	if fresh == 0 {
 		return nil
 	}
-	_, err := in.PgConn().CopyFrom(in.ctx, bytes.NewReader(made.b), copyIncoming)
+	_, err := in.PgConn().CopyFrom(in.ctx, in.copying(ids), copyIncoming)
 	return err
 }

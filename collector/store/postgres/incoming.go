@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/binary"
+	"io"
 
 	"github.com/jackc/pgx/v5/pgtype"
 
@@ -19,8 +20,6 @@ const copyIncoming = `COPY alert_rows (operator, updated, sensor, status, status
 const updateFromIncoming = `UPDATE alerts SET updated = ?, rule = i.rule, severity = i.severity, first = i.first, last = i.last, count = i.count, proto = i.proto,
 	client = i.client, server = i.server, title = i.title, incident = i.incident, body = i.body
 	FROM unnest(?::incoming[]) i WHERE operator = ? AND alerts.id = i.id`
-
-const maxRoom = 1 << 20 // bytes that a connection keeps for the rows of its next batch
 
 // knowIncoming asks for the number of the type, and tells pgx that what is given for an array of it is in the server's form.
 func (c *conn) knowIncoming(ctx context.Context) error {
@@ -39,14 +38,44 @@ type incoming struct {
 	array bool
 }
 
-// newCopy begins what copyIncoming takes, in room.
-func newCopy(room []byte) *incoming {
-	const begin = "PGCOPY\n\xff\r\n\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00" // the form's name, no flags, no extension
-	return &incoming{b: append(room[:0], begin...)}
+// A copying is what copyIncoming takes, made as it is read: the server works on the first rows while others are made. It has
+// the new alerts of some ids.
+type copying struct {
+	in   *intake
+	ids  []string
+	rows incoming // made and not read yet, from at on
+	at   int
+	end  bool
 }
 
-// end ends it.
-func (in *incoming) end() { in.b = append(in.b, 0xff, 0xff) }
+func (in *intake) copying(ids []string) *copying {
+	const begin = "PGCOPY\n\xff\r\n\x00" + "\x00\x00\x00\x00" + "\x00\x00\x00\x00" // the form's name, no flags, no extension
+	return &copying{in: in, ids: ids, rows: incoming{b: append(in.room[:0], begin...)}}
+}
+
+// Read implements io.Reader.
+func (c *copying) Read(p []byte) (int, error) {
+	if c.at == len(c.rows.b) {
+		c.at, c.rows.b = 0, c.rows.b[:0]
+	}
+	for len(c.rows.b)-c.at < len(p) && !c.end {
+		if len(c.ids) == 0 {
+			c.rows.b, c.end = append(c.rows.b, 0xff, 0xff), true
+			break
+		}
+		id := c.ids[0]
+		c.ids = c.ids[1:]
+		if p := c.in.there[id]; p.fresh {
+			c.rows.fresh(c.in, id, p)
+		}
+	}
+	n := copy(p, c.rows.b[c.at:])
+	if c.at += n; n == 0 && len(p) > 0 {
+		c.in.room = c.rows.b
+		return 0, io.EOF
+	}
+	return n, nil
+}
 
 // newArray begins an array of count rows of a type.
 func newArray(row uint32, count int) *incoming {
@@ -76,15 +105,15 @@ func (in *incoming) number(v int64) {
 }
 
 // fresh adds the row of a new alert.
-func (in *incoming) fresh(operator, sensor string, updated int64, id string, p *present, a arrival) {
+func (in *incoming) fresh(of *intake, id string, p *present) {
 	in.b = binary.BigEndian.AppendUint16(in.b, 6+ofAlert)
-	in.text(operator)
-	in.number(updated)
-	in.text(sensor)
+	in.text(of.operator)
+	in.number(of.received)
+	in.text(of.sensor)
 	in.text("new")
 	in.text("") // nobody has set that
 	in.text("") // it is not released
-	in.alert(id, p, a)
+	in.alert(id, p, of.alerts[p.at])
 }
 
 // known adds the row of an alert that is there, to an array.

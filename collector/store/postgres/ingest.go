@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sort"
@@ -95,31 +96,63 @@ type record struct {
 	fault string
 }
 
-// open locks the streams of the batches and reads what is known of them.
+// open locks the streams of the batches and reads what is known of them, and of the alerts with these ids. What is not there
+// yet is made first.
 func (in *intake) open(batches []store.Batch, read book.AllReadings) error {
-	var keys []streamKey
 	bases := map[streamKey]uint64{}
 	for i := range batches {
 		k := streamKey{batches[i].Epoch, batches[i].Lane}
 		if _, ok := bases[k]; !ok {
-			keys, bases[k] = append(keys, k), batches[i].Base
+			in.keys, bases[k] = append(in.keys, k), batches[i].Base
 		}
 	}
-	sort.Slice(keys, func(i, j int) bool { // all take the locks in one order
-		return keys[i].epoch < keys[j].epoch || keys[i].epoch == keys[j].epoch && keys[i].lane < keys[j].lane
+	sort.Slice(in.keys, func(i, j int) bool { // all take the locks in one order
+		a, b := in.keys[i], in.keys[j]
+		return a.epoch < b.epoch || a.epoch == b.epoch && a.lane < b.lane
 	})
+	var ids []string
+	for i := range read {
+		for j := range batches[i].Records {
+			if a := &read[i].At(j).Alert; a.ID != "" {
+				a.ID = plain(a.ID)
+				ids = append(ids, a.ID)
+			}
+		}
+	}
+	lacks, err := in.ask(batches, ids)
+	if err != nil || !lacks {
+		return err
+	}
+	var work pgx.Batch
+	for _, k := range in.keys {
+		work.Queue(`INSERT INTO streams (operator, sensor, epoch, lane, high, head, breaks, offset_ns) VALUES ($1, $2, $3, $4, $5, $6, 0, 0) ON CONFLICT DO NOTHING`,
+			in.operator, in.sensor, k.epoch, int64(k.lane), int64(bases[k]-1), make([]byte, len(batch.Hash{})))
+	}
+	work.Queue(`INSERT INTO counters (operator, name, value) VALUES ($1, 'arrived', 0) ON CONFLICT DO NOTHING`, in.operator)
+	if err := in.SendBatch(in.ctx, &work).Close(); err != nil {
+		return err
+	}
+	_, err = in.ask(batches, ids)
+	return err
+}
+
+// ask is the part of open that reads; lacks says that a row is not there which has to be.
+func (in *intake) ask(batches []store.Batch, ids []string) (lacks bool, err error) {
 	var ask pgx.Batch
-	in.known = make([]*claim, len(batches))
-	in.keys = keys
-	for _, k := range keys {
+	one := func(row pgx.Row, into ...any) error {
+		err := row.Scan(into...)
+		if errors.Is(err, pgx.ErrNoRows) {
+			lacks, err = true, nil
+		}
+		return err
+	}
+	for _, k := range in.keys {
 		st := &stream{}
 		in.streams[k] = st
-		ask.Queue(`INSERT INTO streams (operator, sensor, epoch, lane, high, head, breaks, offset_ns) VALUES ($1, $2, $3, $4, $5, $6, 0, 0) ON CONFLICT DO NOTHING`,
-			in.operator, in.sensor, k.epoch, int64(k.lane), int64(bases[k]-1), make([]byte, len(batch.Hash{})))
 		ask.Queue(`SELECT high, head, breaks, offset_ns FROM streams WHERE operator = $1 AND sensor = $2 AND epoch = $3 AND lane = $4 FOR UPDATE`,
 			in.operator, in.sensor, k.epoch, int64(k.lane)).QueryRow(func(row pgx.Row) error {
 			var head []byte
-			err := row.Scan(&st.high, &head, &st.breaks, &st.offset)
+			err := one(row, &st.high, &head, &st.breaks, &st.offset)
 			copy(st.head[:], head)
 			return err
 		})
@@ -136,6 +169,7 @@ func (in *intake) open(batches []store.Batch, read book.AllReadings) error {
 			return rows.Err()
 		})
 	}
+	in.known = make([]*claim, len(batches))
 	for i := range batches {
 		b := &batches[i]
 		ask.Queue(`SELECT lo, hi, hash FROM envelopes WHERE operator = $1 AND sensor = $2 AND epoch = $3 AND lane = $4 AND hi >= $5 ORDER BY hi LIMIT 1`,
@@ -146,35 +180,19 @@ func (in *intake) open(batches []store.Batch, read book.AllReadings) error {
 				if err := rows.Scan(&c.lo, &c.hi, &hash); err != nil {
 					return err
 				}
-				copy(c.hash[:], hash)
-				in.known[i] = &c
+				if copy(c.hash[:], hash); c.lo <= b.To {
+					in.known[i] = &c
+				}
 			}
 			return rows.Err()
 		})
 	}
-	var ids []string
-	for i := range read {
-		for j := range batches[i].Records {
-			if a := &read[i].At(j).Alert; a.ID != "" {
-				a.ID = plain(a.ID)
-				ids = append(ids, a.ID)
-			}
-		}
-	}
 	if in.there = map[string]*present{}; len(ids) > 0 {
-		ask.Queue(`INSERT INTO counters (operator, name, value) VALUES ($1, 'arrived', 0) ON CONFLICT DO NOTHING`, in.operator)
-		ask.Queue(`SELECT value FROM counters WHERE operator = $1 AND name = 'arrived' FOR UPDATE`, in.operator).QueryRow(func(row pgx.Row) error { return row.Scan(&in.arrived) })
+		ask.Queue(`SELECT value FROM counters WHERE operator = $1 AND name = 'arrived' FOR UPDATE`, in.operator).QueryRow(func(row pgx.Row) error { return one(row, &in.arrived) })
 		in.look(&ask, ids)
 	}
-	if err := in.SendBatch(in.ctx, &ask).Close(); err != nil {
-		return err
-	}
-	for i, c := range in.known {
-		if c != nil && c.lo > batches[i].To {
-			in.known[i] = nil
-		}
-	}
-	return nil
+	err = in.SendBatch(in.ctx, &ask).Close()
+	return lacks, err
 }
 
 // take takes one batch into its stream, in memory. met is the envelope in the database that it meets, or nil.

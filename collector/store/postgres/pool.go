@@ -19,7 +19,7 @@ type conn struct {
 	*pgx.Conn
 	warning  string // the server's last, of the statement that runs
 	incoming uint32 // the server's number of the type
-	room     []byte // for the rows of a batch
+	room     []byte // for rows that are copied
 }
 
 // run runs statements without arguments.

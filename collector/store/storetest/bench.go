@@ -33,8 +33,9 @@ func PlainBatch(sensor string, from uint64, n int, prev batch.Hash) store.Batch 
 	return b
 }
 
-// benchBatch is how many alerts a batch of Bench has.
-const benchBatch = 500
+// benchBatches are how many alerts the batches of Bench have: a few seconds of a storm, and what a sensor with a backlog sends, whose
+// batches are filled up to 4 MiB.
+var benchBatches = [...]int{500, 4000}
 
 // Bench measures the durable intake of a store beside its engine taking the same rows into the same table, a commit for each
 // batch, with nothing else done. raw is given what the bodies say, and returns that work: only it is timed. The two take
@@ -44,6 +45,16 @@ const benchBatch = 500
 // processes of pids spent (cpu-of-raw), which a busy machine changes less. pids, which may be nil, is asked each time.
 func Bench(b *testing.B, db store.Store, pids func() []string, raw func(in *store.Batch, read []rules.Alert) func() error) {
 	sc, next, prev := For(b, "north"), uint64(1), batch.Hash{}
+	for _, size := range benchBatches {
+		b.Run(strconv.Itoa(size), func(b *testing.B) {
+			next, prev = benchSize(b, db, sc, pids, raw, size, next, prev)
+		})
+	}
+}
+
+// benchSize is Bench with batches of a size, which follow on next and prev.
+func benchSize(b *testing.B, db store.Store, sc store.Scope, pids func() []string, raw func(in *store.Batch, read []rules.Alert) func() error,
+	size int, next uint64, prev batch.Hash) (uint64, batch.Hash) {
 	var wall, cpu [2]time.Duration
 	timed := func(i int, do func() error) {
 		used := processor(b, pids)
@@ -55,7 +66,7 @@ func Bench(b *testing.B, db store.Store, pids func() []string, raw func(in *stor
 		cpu[i] += processor(b, pids) - used
 	}
 	turn := func(n int) {
-		in := PlainBatch("s1", next, benchBatch, prev)
+		in := PlainBatch("s1", next, size, prev)
 		read := make([]rules.Alert, len(in.Records))
 		for i := range in.Records {
 			if err := json.Unmarshal(in.Records[i].Body, &read[i]); err != nil {
@@ -77,11 +88,12 @@ func Bench(b *testing.B, db store.Store, pids func() []string, raw func(in *stor
 	for n := 0; b.Loop(); n++ {
 		turn(n)
 	}
-	b.ReportMetric(float64(b.N)*benchBatch/wall[0].Seconds(), "alerts/s")
-	b.ReportMetric(float64(b.N)*benchBatch/wall[1].Seconds(), "raw/s")
+	b.ReportMetric(float64(b.N*size)/wall[0].Seconds(), "alerts/s")
+	b.ReportMetric(float64(b.N*size)/wall[1].Seconds(), "raw/s")
 	b.ReportMetric(wall[1].Seconds()/wall[0].Seconds(), "of-raw")
 	b.ReportMetric(cpu[1].Seconds()/cpu[0].Seconds(), "cpu-of-raw")
-	b.ReportMetric(float64(cpu[0].Microseconds())/float64(b.N*benchBatch), "cpu-µs/alert")
+	b.ReportMetric(float64(cpu[0].Microseconds())/float64(b.N*size), "cpu-µs/alert")
+	return next, prev
 }
 
 // processor is the processor time that this process has spent, and those of pids.
