@@ -30,7 +30,7 @@ import (
 const span, peer = "span", "peer"
 
 func main() {
-	rounds := flag.Int("rounds", 5, "how often each reader has its turn")
+	rounds := flag.Int("rounds", 7, "how often each reader has its turn")
 	count := flag.Uint64("frames", 1_000_000, "frames per turn")
 	reader := flag.String("reader", "", "be one of the readers (the program calls itself so)")
 	flag.Parse()
