@@ -82,27 +82,27 @@ func (in *intake) writeAlerts() (made int64, err error) {
 		p.count, p.at = int64(a.alert.Count), i
 		in.Tell(in.operator, store.Change{What: what, ID: id, Arrived: book.FromNanos(p.arrived), Level: a.alert.Severity})
 	}
-	if err := in.writeIncoming(order, int(made)); err != nil {
+	if err := in.writeThem(order, int(made)); err != nil {
 		return 0, err
 	}
 	in.work.Queue(`UPDATE counters SET value = $2 WHERE operator = $1 AND name = 'arrived'`, in.operator, arrived)
 	return made, nil
 }
 
-// writeIncoming makes the alerts of some ids, of which fresh are new, and queues what brings the others up to date.
-func (in *intake) writeIncoming(ids []string, fresh int) error {
-	if fresh < len(ids) {
-		known := newArray(in.incoming, len(ids)-fresh)
+// writeThem makes the alerts of some ids, of which made are new, and queues what brings the others up to date.
+func (in *intake) writeThem(ids []string, made int) error {
+	if made < len(ids) {
+		var k knownRows
 		for _, id := range ids {
 			if p := in.there[id]; !p.fresh {
-				known.known(id, p, in.alerts[p.at])
+				k.add(id, in.alerts[p.at])
 			}
 		}
-		in.work.Queue(numbered(updateFromIncoming), in.received, known.b, in.operator)
+		in.work.Queue(updateKnown, k.args(in.operator, in.received)...)
 	}
-	if fresh == 0 {
+	if made == 0 {
 		return nil
 	}
-	_, err := in.PgConn().CopyFrom(in.ctx, in.copying(ids), copyIncoming)
+	_, err := in.PgConn().CopyFrom(in.ctx, in.fresh(ids), copyFresh)
 	return err
 }

@@ -17,9 +17,7 @@ const most = 8
 // A conn is a connection. One goroutine uses it at a time.
 type conn struct {
 	*pgx.Conn
-	warning  string // the server's last, of the statement that runs
-	incoming uint32 // the server's number of the type
-	room     []byte // for rows that are copied
+	warning string // the server's last, of the statement that runs
 }
 
 // run runs statements without arguments.
@@ -119,9 +117,7 @@ func (p *pool) get(ctx context.Context, begin string) (*conn, error) {
 		if closed {
 			err = errors.New("store: closed")
 		} else if fresh {
-			if c, err = p.connect(ctx); err == nil {
-				err = c.knowIncoming(ctx)
-			}
+			c, err = p.connect(ctx)
 		}
 		if err == nil {
 			if err = c.run(ctx, begin); err == nil {

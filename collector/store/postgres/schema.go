@@ -263,11 +263,6 @@ CREATE UNIQUE INDEX releases_alert ON releases (operator, kind, alert, version);
 ALTER TABLE letters ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY of_operator ON letters USING (operator = current_setting('roje.operator', true));
 `, `
-CREATE TYPE incoming AS (
-	id TEXT, arrived bigint, rule TEXT, severity bigint, first bigint, last bigint, count bigint,
-	proto TEXT, client TEXT, server TEXT, title TEXT, incident TEXT, body bytea
-);
-`, `
 ALTER TABLE users ADD COLUMN cert TEXT NOT NULL DEFAULT '', ADD COLUMN compare TEXT NOT NULL DEFAULT '';
 `, `
 ALTER TABLE alerts RENAME TO alert_rows;
